@@ -1,0 +1,1 @@
+"""The clip folder: what `prepare` writes and training reads."""

@@ -1,0 +1,1 @@
+"""Cameras, rays and rotations: pure functions on tensors. Axes and units: docs/conventions.md."""

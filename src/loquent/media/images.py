@@ -1,0 +1,39 @@
+"""Picture files: RGB or RGBA arrays of uint8 in, out; written whole or not at all."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from loquent.errors import InputError
+from loquent.storage import write_bytes
+
+
+def read_image(path: Path) -> UInt8[np.ndarray, "height width channels"]:
+    """Read a picture as RGB, or RGBA when the file has an alpha channel; grey pictures become RGB.
+
+    Raises:
+        InputError: the file is missing, or is not a picture.
+    """
+    if not path.is_file():
+        raise InputError(f"The picture {path} does not exist.")
+    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED) if path.stat().st_size else None
+    if pixels is None:
+        raise InputError(f"{path} cannot be read as a picture; it may be cut off, or not a PNG or JPEG file.")
+    if pixels.dtype != np.uint8:
+        pixels = (pixels / np.iinfo(pixels.dtype).max * 255 + 0.5).astype(np.uint8)
+    if pixels.ndim == 2:
+        return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
+    return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
+
+
+def write_image(path: Path, pixels: UInt8[np.ndarray, "height width channels"]) -> None:
+    """Write RGB or RGBA as PNG (lossless) or, for RGB and a ``.jpg`` name, as JPEG of quality 97 without colour subsampling."""
+    ordered = cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA if pixels.shape[2] == 4 else cv2.COLOR_RGB2BGR)
+    if path.suffix == ".jpg":
+        options = [cv2.IMWRITE_JPEG_QUALITY, 97, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    else:
+        options = [cv2.IMWRITE_PNG_COMPRESSION, 3]
+    _, encoded = cv2.imencode(path.suffix, ordered, options)
+    write_bytes(path, encoded.tobytes())
