@@ -109,7 +109,11 @@ class Clip:
                 f"{folder / 'clip.json'} says that {info.n_train} frames train, "
                 f"but the clip has {track.frame_ids.numel()} usable frames. Run `loquent prepare` again."
             )
-        wanted = [folder / "background.png", folder / "sound.wav", folder / "speech" / f"{info.speech_kind}.safetensors"]
+        wanted = [
+            folder / "background.png",
+            folder / "sound.wav",
+            folder / "speech" / f"{info.speech_kind}.safetensors",
+        ]
         for frame_id in track.frame_ids.tolist():
             wanted += [
                 folder / "frames" / f"{frame_id:06d}.jpg",
@@ -176,7 +180,8 @@ class Clip:
     def target(self, i: int) -> Float[np.ndarray, "height width 3"]:
         """The training target in [0, 1]: the frame with its background pixels taken from the plate (SPEC 1.1, gt_imgs)."""
         behind = self.matte(i)[..., 2:].astype(np.float32) / 255
-        return (self.frame(i) * (1 - behind) + self.background * behind).astype(np.float32) / 255
+        mixed: np.ndarray = self.frame(i) * (1 - behind) + self.background * behind
+        return mixed.astype(np.float32) / 255
 
     def torso_over_background(self, i: int) -> Float[np.ndarray, "height width 3"]:
         """What stands behind the head in [0, 1]: the torso layer over the plate (SPEC 1.8)."""

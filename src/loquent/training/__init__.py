@@ -1,0 +1,1 @@
+"""From a clip folder to a portrait file: stages, losses, schedules, checkpoints."""

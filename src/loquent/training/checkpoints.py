@@ -1,0 +1,79 @@
+"""A training run's state on disk: safetensors for tensors, JSON for the rest, replaced whole every half minute."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from loquent.errors import InputError
+from loquent.storage import atomic_path
+
+NAME = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a run needs to go on where it stopped."""
+
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any]
+
+    def save(self, folder: Path) -> None:
+        """Replace the folder's checkpoint, whole or not at all."""
+        with atomic_path(folder / NAME) as temporary:
+            # Contiguous clones: safetensors refuses tensors that share memory.
+            whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in self.tensors.items()}
+            save_file(whole, temporary, metadata={"facts": json.dumps(self.facts)})
+
+    @classmethod
+    def load(cls, folder: Path) -> "Checkpoint | None":
+        """The folder's checkpoint, or None when there is none.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        path = folder / NAME
+        if not path.is_file():
+            return None
+        try:
+            with safe_open(path, framework="pt") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+                return cls(tensors, json.loads(file.metadata()["facts"]))
+        except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as cause:
+            raise InputError(
+                f"{path} is damaged ({cause}). Delete the folder {folder} to start training anew."
+            ) from cause
+
+
+def pack(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors under ``prefix.name``."""
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def unpack(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors under ``prefix.``, without it."""
+    start = f"{prefix}."
+    return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
+
+
+def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """An optimiser's moments as named tensors: ``<parameter number>.<state name>``."""
+    return {
+        f"{number}.{name}": value
+        for number, state in optimiser.state_dict()["state"].items()
+        for name, value in state.items()
+    }
+
+
+def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Put moments from :func:`optimiser_tensors` back; learning rates stay as the optimiser has them."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        number, _, key = name.partition(".")
+        state.setdefault(int(number), {})[key] = value
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

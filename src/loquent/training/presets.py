@@ -1,0 +1,189 @@
+"""What a training run is told, as frozen values. `paper` follows the ER-NeRF paper and code (SPEC 4); `quick` is ours."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from loquent.data.sampling import RegionMix
+
+
+@dataclass(frozen=True)
+class HeadLossWeights:
+    """Weights of the head's loss terms; 0 leaves a term out."""
+
+    entropy: float = 1e-4
+    """Binary entropy of the opacity: a ray either hits the head or does not (SPEC 4.2)."""
+    ambient: float = 1e-4
+    """Audio and eye attention outside the face (SPEC 4.2)."""
+    uncertainty: float = 0.0
+    """1 = the authors' uncertainty-weighted error (SPEC 4.2); 0 = plain squared error."""
+    jitter: float = 0.0
+    """Smoothness of attention and uncertainty under small displacements, every 16th step (SPEC 4.2)."""
+    distortion: float = 0.0
+    """Concentrates each ray's weight (Mip-NeRF 360, eq. 15)."""
+    matte: float = 0.0
+    """Squared difference between opacity and the head matte at the start; falls to a tenth."""
+    structure: float = 0.0
+    """Structural dissimilarity of patches: a perceptual term that needs no downloaded network."""
+
+
+@dataclass(frozen=True)
+class HeadStageConfig:
+    """One stage of training the head."""
+
+    name: str
+    """Shown in progress and kept in checkpoints."""
+    share: float
+    """Share of the run's time; used when the run has a time budget."""
+    steps: int
+    """Steps; used when the run has none."""
+    rays: int
+    """Rays a step."""
+    frames: int
+    """Different frames a step."""
+    mix: RegionMix
+    """Where rays fall."""
+    weights: HeadLossWeights
+    """Weights of the loss terms."""
+    lr_grid: float
+    """Learning rate of the tri-plane tables."""
+    lr_net: float
+    """Learning rate of the networks."""
+    lr_start: float = 1.0
+    """Factor on both learning rates at the start of the stage ..."""
+    lr_end: float = 0.1
+    """... and at its end; exponential in between."""
+    patch: int = 0
+    """Side of the patches in pixels that replace single rays; 0 = single rays."""
+    eye_noise: float = 0.05
+    """Half width of the uniform noise on the eye condition (SPEC 1.5)."""
+    condition_noise: float = 0.0
+    """Standard deviation of noise on the expression coefficients, in their own units."""
+
+
+@dataclass(frozen=True)
+class TorsoStageConfig:
+    """The stage that trains the torso."""
+
+    share: float
+    """Share of the run's time; used when the run has a time budget."""
+    steps: int
+    """Steps; used when the run has none."""
+    pixels: int
+    """Pixels a step."""
+    frames: int
+    """Different frames a step."""
+    lr_grid: float = 1e-2
+    """Learning rate of the table."""
+    lr_net: float = 1e-3
+    """Learning rate of the networks, anchors and codes."""
+    lr_end: float = 0.5
+    """Factor on both at the end; exponential from 1."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A whole run."""
+
+    name: str
+    """What `--preset` calls it."""
+    condition: Literal["audio", "expression"]
+    """What moves the lips while training: the sound itself (the paper), or the tracked expression, which a
+    predictor then learns from the sound (ours)."""
+    head: tuple[HeadStageConfig, ...]
+    """The head's stages, in order."""
+    torso: TorsoStageConfig
+    """The torso's stage, trained last."""
+    levels: int = 12
+    """Levels of each plane: 12 in the released model, 14 in the paper's text."""
+    occupancy: Literal["density", "visibility"] = "density"
+    """What marks a cell worth sampling: its density (the paper), or the weight it ever had in a pixel (ours)."""
+    step_scale: float = 1.0
+    """Ray step in units of the paper's 2 sqrt(3) / 128."""
+    betas: tuple[float, float] = (0.0, 0.99)
+    """AdamW's decay rates; the paper's code uses no momentum (SPEC 4.3)."""
+    averaging: float = 0.0
+    """Decay per step of the averaged weights that the portrait keeps; 0 = the raw weights, as the released models."""
+    max_frames: int = 100_000
+    """Keep at most this many training frames in memory, evenly spread."""
+    minutes: float = 0.0
+    """Time budget; 0 = count steps."""
+    licences: dict[str, str] = field(default_factory=dict)
+    """Licences of what the preset builds on, copied into the portrait's ledger."""
+
+
+_PAPER_MIX = RegionMix(head=0.0, mouth=0.0, eyes=0.0, edge=0.0)
+_PAPER_COARSE = HeadStageConfig(
+    name="head",
+    share=0.7,
+    steps=100_000,
+    rays=65_536,
+    frames=1,
+    mix=_PAPER_MIX,
+    weights=HeadLossWeights(uncertainty=1.0, jitter=1e-5),
+    lr_grid=1e-2,
+    lr_net=1e-3,
+    lr_end=0.5,
+)
+_PAPER_FINE = HeadStageConfig(
+    name="head-fine",
+    share=0.1,
+    steps=25_000,
+    rays=65_536,
+    frames=1,
+    mix=_PAPER_MIX,
+    weights=HeadLossWeights(structure=0.1),
+    lr_grid=1e-2,
+    lr_net=1e-3,
+    lr_start=0.087,
+    lr_end=0.05,
+    patch=32,
+)
+PAPER = Preset(
+    name="paper",
+    condition="audio",
+    head=(_PAPER_COARSE, _PAPER_FINE),
+    torso=TorsoStageConfig(share=0.2, steps=200_000, pixels=65_536, frames=1),
+)
+
+_QUICK_MIX = RegionMix(head=0.50, mouth=0.18, eyes=0.06, edge=0.16)
+_QUICK_HEAD = HeadStageConfig(
+    name="head",
+    share=0.72,
+    steps=3_000,
+    rays=4_096,
+    frames=4,
+    mix=_QUICK_MIX,
+    weights=HeadLossWeights(distortion=3e-4, matte=0.02),
+    lr_grid=1e-2,
+    lr_net=2e-3,
+    lr_end=0.1,
+    condition_noise=0.1,
+)
+_QUICK_FINE = HeadStageConfig(
+    name="head-fine",
+    share=0.10,
+    steps=400,
+    rays=4_096,
+    frames=4,
+    mix=_QUICK_MIX,
+    weights=HeadLossWeights(distortion=3e-4, matte=0.002, structure=0.005),
+    lr_grid=1e-2,
+    lr_net=2e-3,
+    lr_start=0.1,
+    lr_end=0.02,
+    patch=32,
+    condition_noise=0.1,
+)
+QUICK = Preset(
+    name="quick",
+    condition="expression",
+    head=(_QUICK_HEAD, _QUICK_FINE),
+    torso=TorsoStageConfig(share=0.18, steps=1_500, pixels=8_192, frames=4, lr_end=0.05),
+    occupancy="visibility",
+    betas=(0.9, 0.99),
+    averaging=0.99,
+    max_frames=2_400,
+    minutes=8.0,
+)
+
+PRESETS = {preset.name: preset for preset in (QUICK, PAPER)}
