@@ -1,0 +1,187 @@
+"""Soft labels of a frame: head, neck with torso, background.
+
+Calling order in `prepare`: background plate of the whole clip (`loquent.prepare.background`), then for every frame the
+segmenter's person matte, :func:`estimate_mattes`, and from its result the torso layer (`loquent.prepare.torso_layer`). Every
+function here sees one frame and has no memory, so frames may be done in any order and in parallel.
+
+1. Who is person (:func:`person_alpha`). The segmenter's edge is right to a few pixels. In a band around it, where the plate
+   was seen, the picture is a mixture of a local foreground colour and the plate's colour, and the mixing ratio *is* the
+   matte: this finds hair strands and soft edges. Where that equation does not hold (plate unknown, noisy, or of the person's
+   own colour; a pixel that is no mixture of the two) the segmenter's matte is used, moved onto the picture's edges by a
+   guided filter.
+2. What of the person is head (:func:`head_region`). A curve drawn from the face mesh, slightly outside chin and jaw so that
+   the head contains the whole chin and its edge, up to below the ear lobes, and outwards from there. It follows the mouth
+   because the mesh does. Ears, glasses and hair above it are head; hair that falls below the ear lobes beside the neck or
+   over the shoulders is torso, since it hangs on the shoulders rather than turns with the head.
+"""
+
+from typing import Final
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from loquent.prepare.background import BackgroundPlate
+
+_BAND_IN_PX: Final = 8.0
+"""Depth inside the segmenter's edge from which a pixel is surely person; this and all lengths at 450 pixels of height."""
+_BAND_OUT_PX: Final = 10.0
+"""Distance outside the edge from which a pixel is surely background."""
+_SURE_PX: Final = 4.0
+"""Depth from which a pixel's colour stands for the person's in its neighbourhood."""
+_COLOUR_REACH_PX: Final = 5.0
+"""Standard deviation of the neighbourhood over which that colour is averaged."""
+_GUIDE_PX: Final = 5.0
+"""Radius of the guided filter."""
+_CONTRAST: Final = 6.0
+"""The mixture is trusted half when person and plate differ by this many noise deviations."""
+_MIN_NOISE: Final = 2.0
+"""Noise never counts as less than this many grey levels (compression)."""
+
+_RIGHT_JAW: Final = (132, 58, 172, 136, 150, 149, 176, 148)
+"""Mesh points on the person's right, from under the ear to the chin."""
+_LEFT_JAW: Final = (361, 288, 397, 365, 379, 378, 400, 377)
+"""Their mirror points."""
+_CHIN: Final = 152
+_JAW_MARGIN: Final = (0.07, 0.07, 0.065, 0.055, 0.045, 0.035, 0.03, 0.03)
+"""How far outside these points the curve runs, in face widths: jowls and jaw angle stand out beyond the mesh's rim."""
+_CHIN_MARGIN: Final = 0.035
+_EAR: Final = (234, 454)
+"""Mesh rim in front of the right and left ear; their distance is the face width."""
+
+
+def estimate_mattes(
+    image: UInt8[np.ndarray, "height width 3"],
+    person: Float[np.ndarray, "height width"],
+    landmarks_px: Float[np.ndarray, "478 3"],
+    plate: BackgroundPlate,
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Head (channel 0), neck with torso (1) and background (2) of one frame; they sum to exactly 255 in every pixel.
+
+    Args:
+        image: the frame, RGB.
+        person: the segmenter's matte of it, in [0, 1].
+        landmarks_px: face mesh, columns u, v and depth in pixels.
+        plate: the clip's background.
+    """
+    alpha = person_alpha(image, person, plate)
+    head = alpha * head_region(landmarks_px, *alpha.shape)
+    background = np.round(255 * (1 - alpha)).astype(np.int16)
+    head_levels = np.minimum(np.round(255 * head).astype(np.int16), 255 - background)
+    return np.asarray(np.stack([head_levels, 255 - background - head_levels, background], axis=-1), np.uint8)
+
+
+def person_alpha(
+    image: UInt8[np.ndarray, "height width 3"],
+    person: Float[np.ndarray, "height width"],
+    plate: BackgroundPlate,
+) -> Float[np.ndarray, "height width"]:
+    """The person's opacity in [0, 1], sharpened from the segmenter's matte with the help of the plate."""
+    scale = image.shape[0] / 450
+    inside = _without_small_holes(person >= 0.5, scale)
+    depth = _signed_depth(inside)
+    picture = image.astype(np.float32)
+    person_colour = _average(picture, depth > _SURE_PX * scale, _COLOUR_REACH_PX * scale)
+    mixture, trust = _unmix(picture, person_colour, plate)
+    prior = np.maximum(person, (depth > 2 * scale).astype(np.float32))
+    guided = cv2.ximgproc.guidedFilter(image, prior, max(1, round(_GUIDE_PX * scale)), (0.02 * 255) ** 2)
+    alpha = trust * mixture + (1 - trust) * np.clip((guided - 0.1) / 0.8, 0, 1)
+    alpha[depth > _BAND_IN_PX * scale] = 1
+    alpha[depth < -_BAND_OUT_PX * scale] = 0
+    return np.asarray(np.clip((alpha - 0.02) / 0.96, 0, 1), np.float32)
+
+
+def head_region(landmarks_px: Float[np.ndarray, "478 3"], height: int, width: int) -> Float[np.ndarray, "height width"]:
+    """1 where a pixel of the person is head, 0 where it is neck or torso, soft over about two pixels between them."""
+    outline = _head_outline(landmarks_px.astype(np.float64), height, width)
+    region = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(region, [np.round(outline * 16).astype(np.int32)], (255,), cv2.LINE_AA, shift=4)
+    return cv2.GaussianBlur(region.astype(np.float32) / 255, (0, 0), 0.8 * max(1.0, height / 450))
+
+
+def _head_outline(points: np.ndarray, height: int, width: int) -> Float[np.ndarray, "corners 2"]:
+    """Closed outline in pixels (u, v): the curve under the jaw, closed far above and beside the picture."""
+    right, left = points[_EAR[0]], points[_EAR[1]]
+    face_width = float(np.linalg.norm(left - right))
+    across = (left - right) / max(face_width, 1e-6)  # unit vector towards the person's left, with depth
+    middle = points[[10, 168, 1, _CHIN], :2].mean(0)
+    sides = []
+    for indices, outwards in ((_RIGHT_JAW, -across[:2]), (_LEFT_JAW, across[:2])):
+        jaw = points[list(indices), :2]
+        away = jaw - middle
+        away /= np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-6)
+        jaw = jaw + away * (np.array(_JAW_MARGIN) * face_width)[:, None]
+        # Under the ear lobe the curve turns outwards; farther out it climbs, so that a raised shoulder stays below it.
+        level = 0.3 * points[indices[0], :2] + 0.7 * points[indices[1], :2]
+        side = np.array([np.sign(outwards[0]) or 1.0, 0.0])
+        outwards = (outwards + side) / 2
+        lobe = level + outwards * 0.13 * face_width
+        beyond = level + outwards * 0.40 * face_width + np.array([0.0, -0.05 * face_width])
+        far = beyond + np.array([side[0], -0.6]) * (width + height)
+        sides.append([far, beyond, lobe, *jaw[2:]])
+    chin = points[_CHIN, :2]
+    down = (chin - middle) / max(float(np.linalg.norm(chin - middle)), 1e-6)
+    curve = np.array([*sides[0], chin + down * _CHIN_MARGIN * face_width, *sides[1][::-1]])
+    ends = np.array([[curve[-1, 0], -height], [curve[0, 0], -height]])
+    return np.concatenate([_round_off(curve), ends])
+
+
+def _round_off(corners: np.ndarray) -> np.ndarray:
+    """Cut the corners of an open line three times (Chaikin): a smooth curve inside the corners' hull; ends stay."""
+    for _ in range(3):
+        before, after = corners[:-1], corners[1:]
+        cut = np.stack([0.75 * before + 0.25 * after, 0.25 * before + 0.75 * after], axis=1).reshape(-1, 2)
+        corners = np.concatenate([corners[:1], cut, corners[-1:]])
+    return corners
+
+
+def _unmix(
+    picture: Float[np.ndarray, "height width 3"],
+    person_colour: Float[np.ndarray, "height width 3"],
+    plate: BackgroundPlate,
+) -> tuple[Float[np.ndarray, "height width"], Float[np.ndarray, "height width"]]:
+    """Solve picture = a * person_colour + (1 - a) * plate for a by least squares; returns a and how far to trust it."""
+    behind = plate.image.astype(np.float32)
+    contrast = person_colour - behind
+    difference = picture - behind
+    contrast_squared = np.square(contrast).sum(-1)
+    alpha = np.clip((difference * contrast).sum(-1) / np.maximum(contrast_squared, 1.0), 0, 1)
+    left_over = np.square(difference - alpha[..., None] * contrast).sum(-1)
+    noise_squared = 3 * (np.square(plate.noise_std) + _MIN_NOISE**2) * _CONTRAST**2
+    trust = contrast_squared / (contrast_squared + noise_squared) * noise_squared / (left_over + noise_squared)
+    return alpha, np.where(plate.seen, trust, 0.0).astype(np.float32)
+
+
+def _average(
+    picture: Float[np.ndarray, "height width 3"], where: Bool[np.ndarray, "height width"], reach_px: float
+) -> Float[np.ndarray, "height width 3"]:
+    """Gaussian average of the colours in `where` around every pixel, as far out as it goes."""
+    weight = where.astype(np.float32)
+    stacked = np.dstack([picture * weight[..., None], weight])
+    near = cv2.GaussianBlur(stacked, (0, 0), reach_px)
+    wide = cv2.blur(stacked, (2 * round(4 * reach_px) + 1,) * 2)
+    blended = near + 1e-3 * wide
+    return np.asarray(blended[..., :3] / np.maximum(blended[..., 3:], 1e-9), np.float32)
+
+
+def _signed_depth(inside: Bool[np.ndarray, "height width"]) -> Float[np.ndarray, "height width"]:
+    """Pixels to the edge, positive inside; the picture's border is no edge."""
+    within = inside.astype(np.uint8)
+    if not inside.any():
+        return np.full(inside.shape, -np.inf, np.float32)
+    if inside.all():
+        return np.full(inside.shape, np.inf, np.float32)
+    depth = cv2.distanceTransform(within, cv2.DIST_L2, 5) - cv2.distanceTransform(1 - within, cv2.DIST_L2, 5)
+    return np.asarray(depth, np.float32)
+
+
+def _without_small_holes(inside: Bool[np.ndarray, "height width"], scale: float) -> Bool[np.ndarray, "height width"]:
+    """Close enclosed holes up to the size of an ear: the segmenter leaves some at temples and ears."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((~inside).astype(np.uint8), connectivity=4)
+    is_small = stats[:, cv2.CC_STAT_AREA] < (40 * scale) ** 2
+    is_small[0] = True  # label 0 is the person
+    height, width = inside.shape
+    left, top = stats[:, cv2.CC_STAT_LEFT], stats[:, cv2.CC_STAT_TOP]
+    right, bottom = left + stats[:, cv2.CC_STAT_WIDTH], top + stats[:, cv2.CC_STAT_HEIGHT]
+    is_small[1:] &= ((left > 0) & (top > 0) & (right < width) & (bottom < height))[1:]
+    return np.asarray(is_small[labels], bool)
