@@ -42,9 +42,7 @@ class GridLayout:
                 f"got dims={self.dims}, levels={self.levels}, features={self.features}, log2_entries={self.log2_entries}."
             )
         if not 2 <= self.base <= self.finest <= 2**15:
-            raise InputError(
-                f"A grid needs 2 <= base <= finest <= 32768; got base={self.base}, finest={self.finest}."
-            )
+            raise InputError(f"A grid needs 2 <= base <= finest <= 32768; got base={self.base}, finest={self.finest}.")
 
     @cached_property
     def scales(self) -> tuple[float, ...]:

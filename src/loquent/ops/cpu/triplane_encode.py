@@ -192,9 +192,7 @@ def _slope(points, tables, gradient, scales, factors, is_hashed, masks, offsets,
 
 
 @kernel
-def _slope_level(
-    unit_a, unit_b, inside_a, inside_b, table, gradient, scale, factor, is_hashed, mask, total_a, total_b
-):
+def _slope_level(unit_a, unit_b, inside_a, inside_b, table, gradient, scale, factor, is_hashed, mask, total_a, total_b):
     one, half = np.uint32(1), np.float32(0.5)
     for j in range(gradient.shape[0]):
         position_a, position_b = unit_a[j] * scale + half, unit_b[j] * scale + half

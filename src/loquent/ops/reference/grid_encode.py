@@ -27,8 +27,7 @@ def triplane_encode(
 ) -> Float[Tensor, "samples width"]:
     """See :func:`loquent.ops.grid_encode.triplane_encode`."""
     planes = [
-        grid_encode(points[:, list(axes)], table, layout, bound)
-        for axes, table in zip(PLANE_AXES, tables, strict=True)
+        grid_encode(points[:, list(axes)], table, layout, bound) for axes, table in zip(PLANE_AXES, tables, strict=True)
     ]
     return torch.cat(planes, dim=-1)
 

@@ -1,0 +1,1 @@
+"""Radiance fields, one method a file, read top to bottom."""

@@ -1,0 +1,234 @@
+"""The head of ER-NeRF (Li et al., ICCV 2023): tri-plane features, region attention to sound and eyes, density, colour.
+
+For a point x seen along direction d in a frame with audio a, eye openness e and appearance code c (SPEC 2.2 to 2.4):
+
+    f = three plane encodings of x                       36 values
+    v = attention(f),  u = sigmoid(eye_attention(f))     which channels of the sound, and whether the eye, matter here
+    [h, g] = density_net(f, a ⊙ v, e u)                  density exp(h), geometry feature g
+    colour = colour_net(harmonics(d), g, c)
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from loquent.errors import InputError
+from loquent.nn.audio import AudioEncoder
+from loquent.nn.expression import ExpressionEncoder
+from loquent.nn.grid import TriplaneEncoder
+from loquent.nn.mlp import Mlp
+from loquent.ops.directions import spherical_harmonics
+from loquent.ops.grid_encode import GridLayout
+
+_HARMONICS = 16
+_GEOMETRY = 64
+_TABLE_DECAY = 0.01
+_ATTENTION_RATE, _ATTENTION_DECAY = 5.0, 1e-4
+
+
+@dataclass(frozen=True)
+class ErNerfConfig:
+    """Sizes of the field; the defaults are the released model's (SPEC 2.2 to 2.4)."""
+
+    condition: Literal["audio", "expression"] = "audio"
+    """What moves the face: windows of speech features (the paper), or expression coefficients."""
+    audio_width_in: int = 29
+    """Values per step of the speech features (condition "audio")."""
+    expression_width_in: int = 8
+    """Coefficients per frame (condition "expression")."""
+    condition_width: int = 32
+    """Values of the encoded condition of a frame."""
+    levels: int = 12
+    """Resolutions per plane: 12 as in the released model, 14 as the paper says."""
+    base: int = 64
+    """Coarsest resolution of a plane."""
+    finest: int = 512
+    """Finest resolution of a plane."""
+    log2_entries: int = 14
+    """Largest table of a level, as a power of two."""
+    bound: float = 1.0
+    """Half the width of the cube the planes cover, in volume units."""
+    n_codes: int = 10_000
+    """Appearance codes: one per training frame, and spare ones."""
+    code_width: int = 4
+    """Values of an appearance code."""
+
+    def __post_init__(self) -> None:
+        counts = ("audio_width_in", "expression_width_in", "condition_width", "n_codes", "code_width")
+        for name in counts:
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1; got {getattr(self, name)}.")
+        if self.condition not in ("audio", "expression"):
+            raise InputError(f'condition must be "audio" or "expression"; got {self.condition!r}.')
+
+    @property
+    def planes(self) -> GridLayout:
+        """Layout of each of the three planes; checks the grid's own fields."""
+        return GridLayout(2, self.levels, 1, self.base, self.finest, self.log2_entries)
+
+
+@dataclass(frozen=True)
+class HeadCondition:
+    """What differs from frame to frame."""
+
+    audio: Float[Tensor, "frames condition_width"]
+    """Encoded sound (or encoded expression)."""
+    eye: Float[Tensor, "frames 1"]
+    """Eye openness (SPEC 1.5)."""
+    code: Float[Tensor, "frames code_width"]
+    """Appearance code."""
+
+
+@dataclass(frozen=True)
+class HeadSamples:
+    """What the field says of each sample."""
+
+    density: Float[Tensor, "samples"]
+    """Optical density per volume unit, ≥ 0."""
+    colour: Float[Tensor, "samples 3"]
+    """RGB, from -0.001 to 1.001."""
+    audio_attention: Float[Tensor, "samples"]
+    """Norm of the attention to the audio channels."""
+    eye_attention: Float[Tensor, "samples"]
+    """Attention to the eye, 0 to 1."""
+    uncertainty: Float[Tensor, "samples"] | None
+    """Expected colour error, > 0; None where it was not asked for."""
+
+
+class ErNerfHead(nn.Module):
+    """The field of a head; see the head of this file."""
+
+    def __init__(self, config: ErNerfConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.condition_width
+        self.condition_encoder: AudioEncoder | ExpressionEncoder = (
+            AudioEncoder(config.audio_width_in, width)
+            if config.condition == "audio"
+            else ExpressionEncoder(config.expression_width_in, width)
+        )
+        self.planes = TriplaneEncoder(config.planes, config.bound)
+        features = self.planes.width
+        self.audio_attention = Mlp(features, 64, width)
+        self.eye_attention = Mlp(features, 16, 1)
+        self.density_net = Mlp(features + width + 1, 64, 64, 1 + _GEOMETRY)
+        self.colour_net = Mlp(_HARMONICS + _GEOMETRY + config.code_width, 64, 3)
+        self.uncertainty_net = Mlp(features, 32, 1)
+        self.codes = nn.Parameter(torch.randn(config.n_codes, config.code_width) * 0.1)
+
+    def encode_audio(
+        self, windows: Float[Tensor, "frames 8 audio_width steps"]
+    ) -> Float[Tensor, "frames condition_width"]:
+        """Windows of speech features around each frame to its condition (SPEC 2.3)."""
+        assert isinstance(self.condition_encoder, AudioEncoder), "this head is driven by expression coefficients"
+        encoded: Tensor = self.condition_encoder(windows)
+        return encoded
+
+    def encode_expression(
+        self, coefficients: Float[Tensor, "frames expression_width"]
+    ) -> Float[Tensor, "frames condition_width"]:
+        """Expression coefficients of each frame to its condition."""
+        assert isinstance(self.condition_encoder, ExpressionEncoder), "this head is driven by sound"
+        encoded: Tensor = self.condition_encoder(coefficients)
+        return encoded
+
+    def test_condition(
+        self, audio: Float[Tensor, "frames condition_width"], eye: Float[Tensor, "frames 1"]
+    ) -> HeadCondition:
+        """The condition of frames that were not trained on: appearance code 0 (SPEC 2.4)."""
+        return HeadCondition(audio, eye, self.codes[:1].expand(len(audio), -1))
+
+    def forward(
+        self,
+        positions: Float[Tensor, "samples 3"],
+        directions: Float[Tensor, "samples 3"],
+        condition: HeadCondition,
+        frame_of_sample: Int[Tensor, "samples"] | None = None,
+        *,
+        with_uncertainty: bool = True,
+    ) -> HeadSamples:
+        """Everything the field says of samples.
+
+        Args:
+            positions: in the volume frame; outside [-bound, bound] plane features are zero.
+            directions: unit vectors along the rays, world frame.
+            condition: of one or several frames.
+            frame_of_sample: which frame each sample belongs to; None where there is one frame.
+            with_uncertainty: also run the uncertainty net, which only the coarse stage's loss uses.
+        """
+        features: Tensor = self.planes(positions)
+        code = per_sample(condition.code, frame_of_sample, len(positions))
+        hidden, attention, eye_attention = self._attend(features, condition, frame_of_sample)
+        geometry = hidden[:, 1:]
+        colour = self.colour_net(torch.cat([spherical_harmonics(directions), geometry, code], dim=-1))
+        uncertainty = None
+        if with_uncertainty:
+            uncertainty = functional.softplus(self.uncertainty_net(features.detach())[:, 0])
+        return HeadSamples(
+            density=hidden[:, 0].exp(),
+            colour=bounded_colour(colour),
+            audio_attention=attention.norm(dim=-1),
+            eye_attention=eye_attention[:, 0],
+            uncertainty=uncertainty,
+        )
+
+    def density(
+        self,
+        positions: Float[Tensor, "samples 3"],
+        condition: HeadCondition,
+        frame_of_sample: Int[Tensor, "samples"] | None = None,
+    ) -> Float[Tensor, "samples"]:
+        """Density alone, for the occupancy grid; arguments as in :meth:`forward`."""
+        hidden, _, _ = self._attend(self.planes(positions), condition, frame_of_sample)
+        return hidden[:, 0].exp()
+
+    def _attend(
+        self, features: Tensor, condition: HeadCondition, frame_of_sample: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Output of the density net [samples, 65], audio attention [samples, width], eye attention [samples, 1]."""
+        attention = self.audio_attention(features)
+        eye_attention = self.eye_attention(features).sigmoid()
+        audio = per_sample(condition.audio, frame_of_sample, len(features)) * attention
+        eye = per_sample(condition.eye, frame_of_sample, len(features)) * eye_attention
+        return self.density_net(torch.cat([features, audio, eye], dim=-1)), attention, eye_attention
+
+    def parameter_groups(self, lr: float = 1e-2, lr_net: float = 1e-3) -> list[dict[str, Any]]:
+        """Optimiser groups with learning rates and weight decays of SPEC 4.3: `lr` for tables, `lr_net` for networks."""
+        encoder = self.condition_encoder
+        attention = list(encoder.attention.parameters()) if isinstance(encoder, AudioEncoder) else []
+        special = {id(parameter) for parameter in [self.planes.tables, *attention]}
+        networks = [parameter for parameter in self.parameters() if id(parameter) not in special]
+        groups: list[dict[str, Any]] = [
+            {"name": "planes", "params": [self.planes.tables], "lr": lr, "weight_decay": _TABLE_DECAY},
+            {"name": "networks", "params": networks, "lr": lr_net, "weight_decay": 0.0},
+        ]
+        if attention:
+            rate = _ATTENTION_RATE * lr_net
+            groups.append(
+                {"name": "audio_attention", "params": attention, "lr": rate, "weight_decay": _ATTENTION_DECAY}
+            )
+        return groups
+
+
+def per_sample(
+    rows: Float[Tensor, "frames width"], frame_of_sample: Int[Tensor, "samples"] | None, n_samples: int
+) -> Float[Tensor, "samples width"]:
+    """The row of each sample's frame.
+
+    A product with a one-hot matrix rather than indexing: for a handful of frames its backward pass, a second product,
+    is many times faster than the scatter of an indexed read.
+    """
+    if frame_of_sample is None:
+        assert len(rows) == 1, "several frames need frame_of_sample"
+        return rows.expand(n_samples, -1)
+    frames = torch.arange(len(rows), device=rows.device)
+    return (frame_of_sample[:, None] == frames).to(rows.dtype) @ rows
+
+
+def bounded_colour(values: Float[Tensor, "*batch channels"]) -> Float[Tensor, "*batch channels"]:
+    """Sigmoid widened to [-0.001, 1.001], so that black and white can be reached (SPEC 2.4)."""
+    return values.sigmoid() * 1.002 - 0.001

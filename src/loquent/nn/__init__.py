@@ -1,0 +1,1 @@
+"""Small networks the fields are made of; each knows nothing of the others."""

@@ -1,0 +1,61 @@
+"""From windows of speech features to the audio condition of a frame (SPEC 2.3)."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+CONTEXT_FRAMES = 8
+"""Windows the attention looks at: four before the frame, the frame, three after (SPEC 1.6)."""
+
+_SLOPE = 0.02
+"""Of the leaky ReLU below zero."""
+
+
+class AudioNet(nn.Module):
+    """One window of speech features to one vector: four strided convolutions, then two linear layers."""
+
+    def __init__(self, width_in: int, width_out: int = 32) -> None:
+        super().__init__()
+        widths = (width_in, 32, 32, 64, 64)
+        self.convolutions = nn.Sequential()
+        for before, after in zip(widths, widths[1:], strict=False):
+            self.convolutions.append(nn.Conv1d(before, after, kernel_size=3, stride=2, padding=1))
+            self.convolutions.append(nn.LeakyReLU(_SLOPE))
+        self.head = nn.Sequential(nn.Linear(64, 64), nn.LeakyReLU(_SLOPE), nn.Linear(64, width_out))
+
+    def forward(self, windows: Float[Tensor, "windows width_in steps"]) -> Float[Tensor, "windows width_out"]:
+        """`steps` is at most 16, so that the convolutions end with one step."""
+        pooled = self.convolutions(windows).squeeze(-1)
+        encoded: Tensor = self.head(pooled)
+        return encoded
+
+
+class AudioAttention(nn.Module):
+    """Weighted mean of the vectors around a frame, with weights computed from the vectors."""
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        widths = (width, 16, 8, 4, 2, 1)
+        self.convolutions = nn.Sequential()
+        for before, after in zip(widths, widths[1:], strict=False):
+            self.convolutions.append(nn.Conv1d(before, after, kernel_size=3, padding=1))
+            self.convolutions.append(nn.LeakyReLU(_SLOPE))
+        self.head = nn.Linear(CONTEXT_FRAMES, CONTEXT_FRAMES)
+
+    def forward(self, vectors: Float[Tensor, "frames 8 width"]) -> Float[Tensor, "frames width"]:
+        scores = self.head(self.convolutions(vectors.transpose(1, 2)).squeeze(1))
+        return (scores.softmax(dim=-1)[..., None] * vectors).sum(dim=1)
+
+
+class AudioEncoder(nn.Module):
+    """Speech features around a frame to its audio condition."""
+
+    def __init__(self, width_in: int, width_out: int = 32) -> None:
+        super().__init__()
+        self.net = AudioNet(width_in, width_out)
+        self.attention = AudioAttention(width_out)
+
+    def forward(self, windows: Float[Tensor, "frames 8 width_in steps"]) -> Float[Tensor, "frames width_out"]:
+        """`windows[i]` are the windows of frames i-4 … i+3 (SPEC 1.6), zero outside the sound."""
+        vectors = self.net(windows.flatten(0, 1)).unflatten(0, windows.shape[:2])
+        attended: Tensor = self.attention(vectors)
+        return attended
