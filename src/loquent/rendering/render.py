@@ -1,0 +1,263 @@
+"""From rays to colours: march through the occupied cells, ask the field, composite (SPEC 2.6, 2.7).
+
+`render_samples` is the differentiable way, for training: every sample at once. `render_waves` is for pictures: a few
+samples of every ray that still sees something, then the next few, so that what lies behind a surface is never computed.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from loquent.ops.composite import STOP_TRANSMITTANCE, composite, sum_along_rays
+from loquent.ops.ray_march import PAPER_STEP, Box, RaySamples, march_rays
+from loquent.rendering.occupancy import HEAD_BOX
+
+CHUNK = 8192
+"""Samples a field is asked for at once: always this many, because changing shapes make matrix products slow."""
+
+
+@dataclass(frozen=True)
+class FieldSamples:
+    """What a field says about each sample."""
+
+    density: Float[Tensor, "samples"]
+    """Not negative, per volume unit."""
+    colour: Float[Tensor, "samples 3"]
+    """RGB, about [0, 1]."""
+    averaged: dict[str, Tensor] = dataclasses.field(default_factory=dict)
+    """Further values [samples] that are weighted like colour, such as uncertainty."""
+    summed: dict[str, Tensor] = dataclasses.field(default_factory=dict)
+    """Further values [samples] that are plainly summed along the ray, such as attention (SPEC 2.7)."""
+
+
+class Field(Protocol):
+    """Any function from places and viewing directions to density and colour."""
+
+    def __call__(
+        self,
+        positions: Float[Tensor, "samples 3"],
+        directions: Float[Tensor, "rays 3"],
+        ray_ids: Int[Tensor, "samples"],
+    ) -> FieldSamples:
+        """Sample i lies at ``positions[i]`` and is seen along ``directions[ray_ids[i]]``."""
+        ...
+
+
+@dataclass(frozen=True)
+class MarchSettings:
+    """How rays are sampled; the defaults are the papers'."""
+
+    box: Box = HEAD_BOX
+    """Where samples are made."""
+    max_samples: int = 16
+    """Most samples of a ray."""
+    step: float = PAPER_STEP
+    """Distance between samples, in volume units."""
+    min_near: float = 0.05
+    """Smallest distance of a sample to the camera, in volume units."""
+
+
+@dataclass(frozen=True)
+class RenderedRays:
+    """What a ray sees of the field, with nothing behind it."""
+
+    colour: Float[Tensor, "rays 3"]
+    """Weighted by opacity already: lay it over a background with ``colour + (1 - opacity) * background``."""
+    opacity: Float[Tensor, "rays"]
+    """Share of the light that ends in the field."""
+    depth: Float[Tensor, "rays"]
+    """Opacity-weighted distance within the box: 0 at its front (and for rays that miss), 1 at its back (SPEC 2.7)."""
+    averaged: dict[str, Tensor]
+    """The field's averaged values, [rays] each."""
+    summed: dict[str, Tensor]
+    """The field's summed values, [rays] each."""
+    n_samples: Int[Tensor, "rays"]
+    """Samples the field was asked for."""
+    weights: Float[Tensor, "samples"] | None = None
+    """Weight of every sample, differentiable; only from :func:`render_samples`."""
+
+
+def render_samples(
+    field: Field,
+    samples: RaySamples,
+    directions: Float[Tensor, "rays 3"],
+    *,
+    positions: Float[Tensor, "samples 3"] | None = None,
+    chunk: int = CHUNK,
+) -> RenderedRays:
+    """Ask the field at every sample and composite, with gradients.
+
+    `samples` should be padded to a multiple of `chunk`. `positions` replaces theirs, for gradients to camera poses.
+    """
+    where = samples.positions if positions is None else positions
+    answers = _ask(field, where, directions, samples.ray_ids, chunk)
+    values = torch.cat([answers.colour, samples.t[:, None], *_columns(answers.averaged)], dim=1)
+    result = composite(answers.density, values, samples.steps, samples.ray_starts)
+    sums = _plain_sums(answers, samples.ray_starts, result.n_used)
+    return _rendered(
+        samples, answers, result.pixels, result.opacity, sums, samples.ray_starts.diff(), weights=result.weights
+    )
+
+
+Waves = Callable[[int, int], int]
+"""From the number of all rays and of those still live to the number of samples each gets next."""
+
+
+def equal_waves(n: int) -> Waves:
+    """Always `n` samples a wave."""
+    return lambda n_rays, n_live: n
+
+
+FOUR_AT_ONCE = equal_waves(4)
+
+
+def original_waves(n_rays: int, n_live: int) -> int:
+    """The original renderer's: as many as keep the work of each round level, at most 8 (SPEC 2.6)."""
+    return min(max(n_rays // n_live, 1), 8)
+
+
+@torch.no_grad()
+def render_waves(
+    field: Field,
+    samples: RaySamples,
+    directions: Float[Tensor, "rays 3"],
+    *,
+    max_samples: int = 16,
+    waves: Waves = FOUR_AT_ONCE,
+    chunk: int = CHUNK,
+    stop_transmittance: float = STOP_TRANSMITTANCE,
+) -> RenderedRays:
+    """Render without gradients, wave after wave, dropping rays that are opaque or have no samples left.
+
+    No wave starts once every ray had `max_samples`. The original's waves may then have given up to 7 more (SPEC 8.1-15);
+    to have those, march with ``max_samples + 7``.
+    """
+    n_rays, device = samples.n_rays, directions.device
+    counts = samples.ray_starts.diff()
+    live = torch.arange(n_rays, device=device)
+    given = 0
+    total, opacity = samples.near.new_zeros(0), samples.near.new_zeros(n_rays)
+    sums, asked = samples.near.new_zeros(0), torch.zeros(n_rays, dtype=torch.int64, device=device)
+    answers: FieldSamples | None = None
+    while given < max_samples:
+        live = live[counts[live] > given]
+        if len(live) == 0 and answers is not None:
+            break
+        n = waves(n_rays, max(len(live), 1))
+        taken = (counts[live] - given).clamp(max=n)
+        places = torch.arange(n, device=device)
+        index = (samples.ray_starts[live, None] + given + places)[places < taken[:, None]]
+        starts = functional.pad(taken.cumsum(0), (1, 0))
+
+        answers = _ask(field, samples.positions[index], directions, samples.ray_ids[index], chunk)
+        values = torch.cat([answers.colour, samples.t[index, None], *_columns(answers.averaged)], dim=1)
+        result = composite(
+            answers.density,
+            values,
+            samples.steps[index],
+            starts,
+            transmittance=1 - opacity[live],
+            stop_transmittance=stop_transmittance,
+        )
+        wave_sums = _plain_sums(answers, starts, result.n_used)
+        if given == 0:
+            total, sums = values.new_zeros(n_rays, values.shape[1]), wave_sums.new_zeros(n_rays, wave_sums.shape[1])
+        total[live] += result.pixels
+        sums[live] += wave_sums
+        asked[live] += taken
+        # Light left before a ray's last sample decides whether it goes on, as within a wave.
+        before_last = 1 - opacity[live] - (result.opacity - result.weights[starts[1:] - 1])
+        opacity[live] += result.opacity
+        live = live[(taken == n) & (before_last >= stop_transmittance)]
+        given += n
+    assert answers is not None
+    return _rendered(samples, answers, total, opacity, sums, asked)
+
+
+def render_head(
+    field: Field,
+    origins: Float[Tensor, "rays 3"],
+    directions: Float[Tensor, "rays 3"],
+    occupied: Bool[Tensor, "cells cells cells"],
+    *,
+    march: MarchSettings = MarchSettings(),
+    wave: int = 4,
+    chunk: int = CHUNK,
+) -> RenderedRays:
+    """March and render rays of a picture, without gradients or jitter."""
+    samples = march_rays(
+        origins,
+        directions,
+        occupied,
+        box=march.box,
+        max_samples=march.max_samples,
+        min_near=march.min_near,
+        step=march.step,
+    )
+    waves = equal_waves(wave)
+    return render_waves(field, samples, directions, max_samples=march.max_samples, waves=waves, chunk=chunk)
+
+
+def depth_in_box(
+    depth: Float[Tensor, "rays"], near: Float[Tensor, "rays"], far: Float[Tensor, "rays"]
+) -> Float[Tensor, "rays"]:
+    """Distance from the box's front as a share of the way through it; 0 where rays miss the box (SPEC 2.7)."""
+    through = far - near
+    return torch.where(through > 0, (depth - near).clamp(min=0) / torch.where(through > 0, through, 1), 0)
+
+
+def _ask(field: Field, positions: Tensor, directions: Tensor, ray_ids: Tensor, chunk: int) -> FieldSamples:
+    """The field's answers, asked in chunks of one size."""
+    n = len(positions)
+    missing = -n % chunk if n else chunk
+    if missing:
+        positions, ray_ids = functional.pad(positions, (0, 0, 0, missing)), functional.pad(ray_ids, (0, missing))
+    parts = [
+        field(some, directions, ids)
+        for some, ids in zip(torch.split(positions, chunk), torch.split(ray_ids, chunk), strict=True)
+    ]
+    if len(parts) == 1 and not missing:
+        return parts[0]
+    return FieldSamples(
+        density=torch.cat([part.density for part in parts])[:n],
+        colour=torch.cat([part.colour for part in parts])[:n],
+        averaged={name: torch.cat([part.averaged[name] for part in parts])[:n] for name in parts[0].averaged},
+        summed={name: torch.cat([part.summed[name] for part in parts])[:n] for name in parts[0].summed},
+    )
+
+
+def _columns(values: dict[str, Tensor]) -> list[Tensor]:
+    return [column[:, None] for column in values.values()]
+
+
+def _plain_sums(answers: FieldSamples, ray_starts: Tensor, n_used: Tensor) -> Tensor:
+    if not answers.summed:
+        return answers.density.new_zeros(len(n_used), 0)
+    return sum_along_rays(torch.cat(_columns(answers.summed), dim=1), ray_starts, n_used)
+
+
+def _rendered(
+    samples: RaySamples,
+    answers: FieldSamples,
+    pixels: Tensor,
+    opacity: Tensor,
+    sums: Tensor,
+    n_samples: Tensor,
+    weights: Tensor | None = None,
+) -> RenderedRays:
+    """Name the columns that were composited together."""
+    return RenderedRays(
+        colour=pixels[:, :3],
+        opacity=opacity,
+        depth=depth_in_box(pixels[:, 3], samples.near, samples.far),
+        averaged={name: pixels[:, 4 + i] for i, name in enumerate(answers.averaged)},
+        summed={name: sums[:, i] for i, name in enumerate(answers.summed)},
+        n_samples=n_samples,
+        weights=weights,
+    )
