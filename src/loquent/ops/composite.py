@@ -37,9 +37,9 @@ def composite(
 ) -> Composited:
     """Weigh the samples of each ray by the light that ends in them, and add their values up.
 
-    With T the light left before a sample, its weight is ``T * (1 - exp(-density * step))``; the sample that is first to start
-    with T below `stop_transmittance` is the ray's last. Gradients reach `density` and `values`, from pixels, opacity
-    and weights.
+    With T the light left before a sample, its weight is ``T * (1 - exp(-density * step))``; the sample that is first
+    to start with T below `stop_transmittance` is the ray's last. Gradients reach `density` and `values`, from pixels,
+    opacity and weights.
 
     Args:
         density: per sample, not negative, per volume unit.
@@ -100,7 +100,8 @@ def _check(ray_starts: Tensor, first: Tensor, *others: Tensor) -> None:
         )
     if ray_starts.dtype != torch.int64 or len(ray_starts) == 0:
         raise InputError(
-            f"ray_starts must hold one 64-bit offset per ray and the total; got {list(ray_starts.shape)} {ray_starts.dtype}."
+            "ray_starts must hold one 64-bit offset per ray and the total; "
+            f"got {list(ray_starts.shape)} of {ray_starts.dtype}."
         )
 
 
@@ -137,8 +138,9 @@ def _bodies(name: str) -> dict[str, str]:
     return {backend: f"loquent.ops.{backend}.composite:{name}" for backend in ("reference", "cpu")}
 
 
-_COMPOSITE: Operation[[Tensor, Tensor, Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor, Tensor, Tensor]] = (
-    Operation("composite", _bodies("composite"), _example)
+_Tensors = tuple[Tensor, Tensor, Tensor, Tensor]
+_COMPOSITE: Operation[[Tensor, Tensor, Tensor, Tensor, Tensor, float], _Tensors] = Operation(
+    "composite", _bodies("composite"), _example
 )
 _SUM_ALONG_RAYS: Operation[[Tensor, Tensor, Tensor], Tensor] = Operation(
     "sum_along_rays", _bodies("sum_along_rays"), _sum_example

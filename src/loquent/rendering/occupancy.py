@@ -89,6 +89,11 @@ class VisibilityGrid(nn.Module):
 
     Cells start occupied and are given up once rays crossed them often enough without seeing anything there; cells no
     ray has sampled keep their value. One layer of neighbours stays occupied, so that a surface can move back.
+
+    Args:
+        box: cells outside are never occupied.
+        cells: per axis.
+        start: visibility of cells before the first sample; the lower, the sooner empty space is given up.
     """
 
     visibility: Tensor
@@ -98,11 +103,11 @@ class VisibilityGrid(nn.Module):
     occupied: Tensor
     """The same shape, boolean."""
 
-    def __init__(self, box: Box = HEAD_BOX, cells: int = CELLS) -> None:
+    def __init__(self, box: Box = HEAD_BOX, cells: int = CELLS, start: float = 0.1) -> None:
         super().__init__()
         self.box, self.cells = box, cells
         inside = grid.cells_in_box(box, cells)
-        self.register_buffer("visibility", inside.float())
+        self.register_buffer("visibility", inside * start)
         self.register_buffer("sampled", torch.zeros_like(inside))
         self.register_buffer("occupied", inside)
 
@@ -121,7 +126,7 @@ class VisibilityGrid(nn.Module):
         self.sampled.view(-1)[index] = True
 
     @torch.no_grad()
-    def update(self, *, decay: float = 0.95, threshold: float = 0.01) -> None:
+    def update(self, *, decay: float = 0.9, threshold: float = 0.01) -> None:
         """Let sampled cells fade, and mark again which are occupied."""
         self.visibility.mul_(torch.where(self.sampled, decay, 1.0))
         self.sampled.zero_()

@@ -2,11 +2,11 @@
 
 import math
 
-import numba
-import numpy as np
 import torch
 from numba import prange
 from torch.autograd.function import once_differentiable
+
+from loquent.ops.cpu.compilation import kernel
 
 
 def composite(density, values, steps, ray_starts, transmittance, stop_transmittance):
@@ -97,7 +97,7 @@ def _arrays(*tensors):
     return [tensor.detach().contiguous().numpy() for tensor in tensors]
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@kernel(parallel=True)
 def _composite_forward(density, values, steps, ray_starts, transmittance, stop, pixels, opacity, weights, left, n_used):
     channels = values.shape[1]
     one = density.dtype.type(1)
@@ -124,11 +124,12 @@ def _composite_forward(density, values, steps, ray_starts, transmittance, stop, 
         n_used[ray] = used
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@kernel(parallel=True)
 def _composite_backward(
     values, steps, ray_starts, weights, left, n_used, to_pixels, to_opacity, to_weights, to_density, to_values
 ):
-    # With G the gradient to a sample's weight: d/d density_i = step_i (light left after i * G_i - sum over j > i of w_j G_j).
+    # With G the gradient to a sample's weight:
+    # d / d density_i = step_i (light left after i * G_i - sum over j > i of w_j G_j).
     channels = values.shape[1]
     for ray in prange(len(n_used)):
         behind = values.dtype.type(0)
@@ -142,7 +143,7 @@ def _composite_backward(
             behind += weights[sample] * to_weight
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@kernel(parallel=True)
 def _sum_forward(values, ray_starts, counts, sums):
     for ray in prange(len(counts)):
         for sample in range(ray_starts[ray], ray_starts[ray] + counts[ray]):
@@ -150,7 +151,7 @@ def _sum_forward(values, ray_starts, counts, sums):
                 sums[ray, channel] += values[sample, channel]
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@kernel(parallel=True)
 def _sum_backward(to_sums, ray_starts, counts, to_values):
     for ray in prange(len(counts)):
         for sample in range(ray_starts[ray], ray_starts[ray] + counts[ray]):
@@ -158,9 +159,9 @@ def _sum_backward(to_sums, ray_starts, counts, to_values):
                 to_values[sample, channel] = to_sums[ray, channel]
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@kernel(parallel=True)
 def _distortion_forward(weights, t, steps, ray_starts, spread, slope):
-    # Middles are sorted, so sum_j w_j |m_i - m_j| splits into samples before and behind i: running sums do it in one pass each.
+    # Middles are sorted, so sum_j w_j |m_i - m_j| splits into samples before and behind i, which running sums give.
     for ray in prange(len(spread)):
         first, end = ray_starts[ray], ray_starts[ray + 1]
         total, total_moment, loss = 0.0, 0.0, 0.0
@@ -180,7 +181,7 @@ def _distortion_forward(weights, t, steps, ray_starts, spread, slope):
         spread[ray] = loss
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@kernel(parallel=True)
 def _scale_rays(factors, ray_starts, values):
     for ray in prange(len(factors)):
         for sample in range(ray_starts[ray], ray_starts[ray + 1]):

@@ -5,10 +5,11 @@ All arithmetic is float32 without contraction, so samples equal the original ker
 
 import math
 
-import numba
 import numpy as np
 import torch
 from numba import prange
+
+from loquent.ops.cpu.compilation import kernel
 
 
 def march_rays(origins, directions, occupied, box, max_samples, min_near, jitter, step, pad_to):
@@ -47,7 +48,7 @@ def _array(tensor):
     return tensor.detach().contiguous().numpy()
 
 
-@numba.njit(cache=True, inline="always")
+@kernel(inline=True, exact=True)
 def _box_interval(origin, direction, box, min_near):
     near, far = np.float32(-math.inf), np.float32(math.inf)
     for axis in range(3):
@@ -66,12 +67,12 @@ def _box_interval(origin, direction, box, min_near):
     return near, far
 
 
-@numba.njit(cache=True, inline="always")
+@kernel(inline=True, exact=True)
 def _clamp(value):
     return min(max(value, np.float32(-1)), np.float32(1))
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@kernel(parallel=True, exact=True)
 def _walk(origins, directions, occupied, box, min_near, step, jitter, start, counts, near, far):
     cells = occupied.shape[0]
     half, last = np.float32(cells / 2), cells - 1
@@ -94,7 +95,7 @@ def _walk(origins, directions, occupied, box, min_near, step, jitter, start, cou
         counts[ray] = count
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@kernel(parallel=True, exact=True)
 def _pack(origins, directions, start, ray_starts, step, positions, t, ray_ids):
     for ray in prange(len(origins)):
         first = ray_starts[ray]

@@ -44,7 +44,7 @@ def distortion(weights: Tensor, t: Tensor, steps: Tensor, ray_starts: Tensor) ->
 
 
 def _rows(ray_starts: Tensor) -> tuple[Tensor, Tensor]:
-    """Sample index of each place of a table with one row per ray, and whether the place is filled (else the index is 0)."""
+    """Sample index of each place of a table with one row per ray, and whether the place is filled (if not, 0)."""
     counts = ray_starts.diff()
     longest = int(counts.max()) if len(counts) else 0
     places = torch.arange(max(longest, 1), device=ray_starts.device)
