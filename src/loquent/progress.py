@@ -1,0 +1,133 @@
+"""One way to show long work: what, how far, how fast, how long still; on stderr, and almost silent when nobody watches."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sized
+from types import TracebackType
+from typing import ClassVar, Self, TextIO, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+
+Item = TypeVar("Item")
+
+LINE_EVERY_S = 10.0
+"""Without a terminal (a log file, CI) at most one line in this many seconds."""
+
+
+class Progress:
+    """A bar with rate and time left for as long as the ``with`` block runs.
+
+    Bars may be nested: an inner one appears below the outer one and goes away when it ends. Without a terminal a plain
+    line is written now and then instead, and work that is over before the first line was due writes nothing.
+    """
+
+    _screens: ClassVar[list[RichProgress]] = []  # the live display, shared by nested bars
+
+    def __init__(self, description: str, total: float | None = None, *, unit: str = "it", stream: TextIO | None = None):
+        """`total` counts `unit`; None when it is not known."""
+        self._description = description
+        self._total = total
+        self._unit = unit
+        self._stream = stream if stream is not None else sys.stderr
+        self._done = 0.0
+        self._note = ""
+        self._owns_screen = False
+        self._screen: RichProgress | None = None
+        self._task: TaskID | None = None
+        self._started = self._last_line = 0.0
+
+    def __enter__(self) -> Self:
+        self._started = self._last_line = time.monotonic()
+        if self._stream.isatty():
+            self._owns_screen = not Progress._screens
+            if self._owns_screen:
+                Progress._screens.append(_new_screen(self._stream))
+                Progress._screens[0].start()
+            self._screen = Progress._screens[0]
+            self._task = self._screen.add_task(self._description, total=self._total, rate="", note="")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._screen is not None and self._task is not None:
+            if self._owns_screen:
+                self._screen.stop()
+                Progress._screens.clear()
+            else:
+                self._screen.remove_task(self._task)
+        elif self._last_line > self._started and kind is None:
+            self._write_line()
+
+    def advance(self, amount: float = 1.0, *, note: str | None = None) -> None:
+        """Count `amount` more units; `note` replaces the text behind the bar, e.g. ``"PSNR 31.2 dB"``."""
+        self.set(self._done + amount, note=note)
+
+    def set(self, done: float, *, total: float | None = None, note: str | None = None) -> None:
+        """Say how many units are done in all, and perhaps a better `total`."""
+        self._done = done
+        self._total = self._total if total is None else total
+        self._note = self._note if note is None else note
+        if self._screen is not None and self._task is not None:
+            self._screen.update(self._task, completed=done, total=self._total, rate=self._rate_text(), note=self._note)
+        elif time.monotonic() - self._last_line >= LINE_EVERY_S:
+            self._last_line = time.monotonic()
+            self._write_line()
+
+    def _rate(self) -> float:
+        elapsed = time.monotonic() - self._started
+        return self._done / elapsed if elapsed > 0 else 0.0
+
+    def _rate_text(self) -> str:
+        rate = self._rate()
+        return f"{rate:.1f} {self._unit}/s" if rate >= 1 or rate == 0 else f"{1 / rate:.1f} s/{self._unit}"
+
+    def _write_line(self) -> None:
+        parts = [self._description]
+        if self._total:
+            parts.append(f"{self._done:.0f}/{self._total:.0f} ({100 * self._done / self._total:.0f} %)")
+        else:
+            parts.append(f"{self._done:.0f} {self._unit}")
+        parts.append(self._rate_text())
+        if self._total and self._rate() > 0:
+            parts.append(f"{_clock(max(0.0, self._total - self._done) / self._rate())} left")
+        if self._note:
+            parts.append(self._note)
+        print(", ".join(parts), file=self._stream, flush=True)
+
+
+def track(
+    items: Iterable[Item],
+    description: str,
+    total: float | None = None,
+    *,
+    unit: str = "it",
+    stream: TextIO | None = None,
+) -> Iterator[Item]:
+    """Yield from `items` and show how far it is; `total` is taken from ``len(items)`` when it has one."""
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    with Progress(description, total, unit=unit, stream=stream) as progress:
+        for item in items:
+            yield item
+            progress.advance()
+
+
+def _new_screen(stream: TextIO) -> RichProgress:
+    return RichProgress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=Console(file=stream),
+    )
+
+
+def _clock(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"

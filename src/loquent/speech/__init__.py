@@ -1,0 +1,1 @@
+"""From a waveform to the speech features a portrait listens to, and their windows around each video frame."""

@@ -1,0 +1,79 @@
+"""The kinds of speech features: what each is called, how fast, how wide and how far-seeing it is, and where its code lives."""
+
+import importlib
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from loquent.errors import InputError
+
+
+@dataclass(frozen=True)
+class SpeechKind:
+    """Facts about one kind of speech features; stored with the features and with every portrait that listens to them."""
+
+    name: str
+    """Identifies the kind everywhere."""
+    rate_hz: int
+    """Steps per second; step j describes the sound around j / rate_hz seconds."""
+    width: int
+    """Numbers per step."""
+    look_ahead_s: float
+    """How much sound after its own time a step needs: the least delay of a live portrait."""
+
+
+class SpeechExtractor(Protocol):
+    """What computes one kind of features."""
+
+    @property
+    def kind(self) -> SpeechKind:
+        """Which kind it computes."""
+        ...
+
+    def extract(self, waveform: Float[np.ndarray, "samples"], sample_rate_hz: int) -> Float[Tensor, "steps width"]:
+        """Features of a whole sound in [-1, 1]; ceil(seconds * rate_hz) steps."""
+        ...
+
+
+KINDS = {kind.name: kind for kind in (SpeechKind("log_mel", rate_hz=50, width=64, look_ahead_s=0.02),)}
+"""Every kind there is, by name."""
+
+EXTRACTORS = {"log_mel": "loquent.speech.log_mel:LogMel"}
+"""Module and class that compute each kind, imported when first used."""
+
+
+def speech_kind(name: str) -> SpeechKind:
+    """Look up a kind.
+
+    Raises:
+        InputError: there is no such kind.
+    """
+    if name not in KINDS:
+        raise InputError(f"There is no kind of speech features called {name!r}. There is: {', '.join(sorted(KINDS))}.")
+    return KINDS[name]
+
+
+def extract(
+    kind_name: str, waveform: Float[np.ndarray, "samples"], sample_rate_hz: int = 16000
+) -> Float[Tensor, "steps width"]:
+    """Compute features of a whole sound; any sample rate is resampled to what the kind wants.
+
+    Args:
+        kind_name: a name in `KINDS`.
+        waveform: one channel in [-1, 1].
+        sample_rate_hz: samples per second of `waveform`.
+
+    Raises:
+        InputError: there is no such kind, or the sound holds values that are not finite.
+    """
+    kind = speech_kind(kind_name)
+    if sample_rate_hz <= 0:
+        raise InputError(f"A sample rate must be positive; {sample_rate_hz} Hz was given.")
+    if not np.isfinite(waveform).all():
+        raise InputError("The sound holds values that are not numbers (NaN or infinite); read or record it again.")
+    module, _, name = EXTRACTORS[kind.name].partition(":")
+    extractor: SpeechExtractor = getattr(importlib.import_module(module), name)()
+    return extractor.extract(waveform, sample_rate_hz)

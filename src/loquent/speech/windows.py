@@ -1,0 +1,74 @@
+"""Windows of speech features around video frames, and of frames around a frame (SPEC 1.6)."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from loquent.errors import InputError
+
+STEPS_PER_FRAME = 2
+"""Speech features at 50 Hz, video at 25 frames per second."""
+WINDOW_LENGTH = 16
+"""Steps in one frame's window."""
+CONTEXT_SIZE = 8
+"""Windows in one frame's context."""
+
+
+def frame_windows(
+    features: Float[Tensor, "steps width"], frame_ids: Int[Tensor, "frames"], *, length: int = WINDOW_LENGTH
+) -> Float[Tensor, "frames width {length}"]:
+    """Cut the window of each frame out of the features of the whole sound.
+
+    Frame k of the 25 fps timeline covers steps 2k - length/2 to 2k + length/2 - 1 (SPEC 1.6: 2k - 8 to 2k + 7). Steps
+    before the beginning and after the end of the sound are zero; nothing else is.
+
+    Raises:
+        InputError: `length` is not a positive even number.
+    """
+    if length < 2 or length % 2:
+        raise InputError(f"A window must hold a positive even number of steps; {length} was asked for.")
+    n_steps = features.shape[0]
+    offsets = torch.arange(-(length // 2), length - length // 2, device=frame_ids.device)
+    steps = STEPS_PER_FRAME * frame_ids.long()[:, None] + offsets
+    is_inside = (steps >= 0) & (steps < n_steps)
+    if n_steps == 0:
+        return features.new_zeros(frame_ids.numel(), features.shape[1], length)
+    cut = features[steps.clamp(0, n_steps - 1)] * is_inside[..., None]
+    return cut.transpose(1, 2).contiguous()
+
+
+def audio_context(
+    windows: Float[Tensor, "frames width length"], i: int, size: int = CONTEXT_SIZE, *, n_ahead: int | None = None
+) -> Float[Tensor, "{size} width length"]:
+    """The windows of the frames around frame `i`: `size` consecutive ones, zero outside.
+
+    The last `n_ahead` are frame i and those after it; by default half, i - 4 to i + 3 (SPEC 1.6, the papers' ``att
+    2``). 0 gives the frames before i only (``att 1``).
+
+    Raises:
+        InputError: `size` is not positive, or `n_ahead` is not in 0 to `size`.
+    """
+    n_ahead = size - size // 2 if n_ahead is None else n_ahead
+    if size < 1 or not 0 <= n_ahead <= size:
+        raise InputError(
+            f"A context needs a positive size and 0 <= n_ahead <= size; size {size}, n_ahead {n_ahead} was asked for."
+        )
+    first = i + n_ahead - size
+    context = windows.new_zeros(size, *windows.shape[1:])
+    begin, end = max(0, first), min(windows.shape[0], first + size)
+    if begin < end:
+        context[begin - first : end - first] = windows[begin:end]
+    return context
+
+
+def frame_contexts(
+    features: Float[Tensor, "steps width"], frame_ids: Int[Tensor, "frames"]
+) -> Float[Tensor, "frames context width length"]:
+    """The context of each frame of the 25 fps timeline: windows of the frames four before to three after it.
+
+    Unlike :func:`audio_context`, neighbours come from the sound itself, so they exist at the border of a split and where
+    frames were dropped (SPEC 8.1, item 13).
+    """
+    around = torch.arange(-(CONTEXT_SIZE // 2), CONTEXT_SIZE - CONTEXT_SIZE // 2, device=frame_ids.device)
+    ids = frame_ids.long()[:, None] + around
+    return frame_windows(features, ids.reshape(-1)).unflatten(0, (frame_ids.numel(), CONTEXT_SIZE))
