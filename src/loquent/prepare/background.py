@@ -32,7 +32,7 @@ class BackgroundPlate:
     """What stands behind the person."""
 
     image: UInt8[np.ndarray, "height width 3"]
-    """RGB; smoothly in-painted where never seen."""
+    """RGB; smoothly in-painted where never seen, grey if nothing ever was."""
     seen: Bool[np.ndarray, "height width"]
     """Where at least one frame showed the background."""
     noise_std: Float[np.ndarray, "height width"]
@@ -57,7 +57,7 @@ def estimate_background(
         max_bytes: bound on the memory that the read frames take; fewer are read when they are large.
 
     Raises:
-        PreparationError: there is no frame, or no pixel of any frame shows background.
+        PreparationError: there is no frame.
     """
     if n_frames < 1:
         raise PreparationError("The background cannot be estimated from a video without usable frames.")
@@ -77,12 +77,8 @@ def estimate_background(
     for top in range(0, height, rows):
         strip = slice(top, top + rows)
         image[strip], seen[strip], noise[strip] = _robust_mean(frames[:, strip], distances[:, strip])
-    if not seen.any():
-        raise PreparationError(
-            "No pixel of the video ever shows the background: the person fills the whole picture. "
-            "Crop the video wider (a larger margin around the head), or film from farther away."
-        )
-    image = fill_smoothly(image, seen)
+    # A person who always fills the picture leaves nothing to see or to fill from: the plate is grey and stays hidden.
+    image = fill_smoothly(image, seen) if seen.any() else np.full_like(image, 127.0)
     noise = np.where(seen, cv2.blur(noise, (3, 3)), 0.0).astype(np.float32)
     return BackgroundPlate(np.clip(image + 0.5, 0, 255).astype(np.uint8), seen, noise)
 

@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from loquent.face.indices import CHIN, FOREHEAD_TOP, NOSE_TIP
 from loquent.prepare.background import BackgroundPlate
 
 _BAND_IN_PX: Final = 8.0
@@ -28,11 +29,13 @@ _BAND_IN_PX: Final = 8.0
 _BAND_OUT_PX: Final = 10.0
 """Distance outside the edge from which a pixel is surely background."""
 _SURE_PX: Final = 4.0
-"""Depth from which a pixel's colour stands for the person's in its neighbourhood."""
+"""Depth from which a pixel's colour stands for the person's in its neighbourhood; the segmenter errs by no more."""
 _COLOUR_REACH_PX: Final = 5.0
 """Standard deviation of the neighbourhood over which that colour is averaged."""
 _GUIDE_PX: Final = 5.0
 """Radius of the guided filter."""
+_GUIDE_LEVELS: Final = 5.0
+"""Edges weaker than about this many grey levels do not guide it."""
 _CONTRAST: Final = 6.0
 """The mixture is trusted half when person and plate differ by this many noise deviations."""
 _MIN_NOISE: Final = 2.0
@@ -42,8 +45,7 @@ _RIGHT_JAW: Final = (132, 58, 172, 136, 150, 149, 176, 148)
 """Mesh points on the person's right, from under the ear to the chin."""
 _LEFT_JAW: Final = (361, 288, 397, 365, 379, 378, 400, 377)
 """Their mirror points."""
-_CHIN: Final = 152
-_JAW_MARGIN: Final = (0.07, 0.07, 0.065, 0.055, 0.045, 0.035, 0.03, 0.03)
+_JAW_MARGIN: Final = (0.07, 0.07, 0.06, 0.045, 0.035, 0.03, 0.03, 0.03)
 """How far outside these points the curve runs, in face widths: jowls and jaw angle stand out beyond the mesh's rim."""
 _CHIN_MARGIN: Final = 0.035
 _EAR: Final = (234, 454)
@@ -64,11 +66,11 @@ def estimate_mattes(
         landmarks_px: face mesh, columns u, v and depth in pixels.
         plate: the clip's background.
     """
-    alpha = person_alpha(image, person, plate)
+    alpha = person_alpha(image, _only_this_person(person, landmarks_px), plate)
     head = alpha * head_region(landmarks_px, *alpha.shape)
-    background = np.round(255 * (1 - alpha)).astype(np.int16)
-    head_levels = np.minimum(np.round(255 * head).astype(np.int16), 255 - background)
-    return np.asarray(np.stack([head_levels, 255 - background - head_levels, background], axis=-1), np.uint8)
+    person_levels = (alpha * 255 + 0.5).astype(np.uint8)
+    head_levels = np.minimum((head * 255 + 0.5).astype(np.uint8), person_levels)
+    return np.dstack([head_levels, person_levels - head_levels, 255 - person_levels])
 
 
 def person_alpha(
@@ -80,14 +82,17 @@ def person_alpha(
     scale = image.shape[0] / 450
     inside = _without_small_holes(person >= 0.5, scale)
     depth = _signed_depth(inside)
-    picture = image.astype(np.float32)
-    person_colour = _average(picture, depth > _SURE_PX * scale, _COLOUR_REACH_PX * scale)
-    mixture, trust = _unmix(picture, person_colour, plate)
-    prior = np.maximum(person, (depth > 2 * scale).astype(np.float32))
-    guided = cv2.ximgproc.guidedFilter(image, prior, max(1, round(_GUIDE_PX * scale)), (0.02 * 255) ** 2)
-    alpha = trust * mixture + (1 - trust) * np.clip((guided - 0.1) / 0.8, 0, 1)
-    alpha[depth > _BAND_IN_PX * scale] = 1
-    alpha[depth < -_BAND_OUT_PX * scale] = 0
+    prior = np.maximum(person, (depth > _SURE_PX / 2 * scale).astype(np.float32))
+    guided = cv2.ximgproc.guidedFilter(image, prior, max(2, round(_GUIDE_PX * scale)), _GUIDE_LEVELS**2, scale=0.5)
+    alpha = np.clip((guided - 0.1) / 0.8, 0, 1).astype(np.float32)
+    band = (depth < _BAND_IN_PX * scale) & (depth > -_BAND_OUT_PX * scale) & plate.seen
+    if band.any():
+        mixture, trust = _unmix(image[band], _colour_of(image, depth > _SURE_PX * scale, scale)[band], plate, band)
+        alpha[band] = trust * mixture + (1 - trust) * alpha[band]
+        alpha = _without_specks(alpha)
+    lowest = (depth / scale - _SURE_PX) / (_BAND_IN_PX - _SURE_PX)
+    highest = (depth / scale + _BAND_OUT_PX) / (_BAND_OUT_PX - _SURE_PX)
+    alpha = np.clip(alpha, np.clip(lowest, 0, 1), np.clip(highest, 0, 1))
     return np.asarray(np.clip((alpha - 0.02) / 0.96, 0, 1), np.float32)
 
 
@@ -104,7 +109,7 @@ def _head_outline(points: np.ndarray, height: int, width: int) -> Float[np.ndarr
     right, left = points[_EAR[0]], points[_EAR[1]]
     face_width = float(np.linalg.norm(left - right))
     across = (left - right) / max(face_width, 1e-6)  # unit vector towards the person's left, with depth
-    middle = points[[10, 168, 1, _CHIN], :2].mean(0)
+    middle = points[[FOREHEAD_TOP, 168, NOSE_TIP, CHIN], :2].mean(0)
     sides = []
     for indices, outwards in ((_RIGHT_JAW, -across[:2]), (_LEFT_JAW, across[:2])):
         jaw = points[list(indices), :2]
@@ -119,7 +124,7 @@ def _head_outline(points: np.ndarray, height: int, width: int) -> Float[np.ndarr
         beyond = level + outwards * 0.40 * face_width + np.array([0.0, -0.05 * face_width])
         far = beyond + np.array([side[0], -0.6]) * (width + height)
         sides.append([far, beyond, lobe, *jaw[2:]])
-    chin = points[_CHIN, :2]
+    chin = points[CHIN, :2]
     down = (chin - middle) / max(float(np.linalg.norm(chin - middle)), 1e-6)
     curve = np.array([*sides[0], chin + down * _CHIN_MARGIN * face_width, *sides[1][::-1]])
     ends = np.array([[curve[-1, 0], -height], [curve[0, 0], -height]])
@@ -136,32 +141,41 @@ def _round_off(corners: np.ndarray) -> np.ndarray:
 
 
 def _unmix(
-    picture: Float[np.ndarray, "height width 3"],
-    person_colour: Float[np.ndarray, "height width 3"],
+    picture: UInt8[np.ndarray, "pixels 3"],
+    person_colour: Float[np.ndarray, "pixels 3"],
     plate: BackgroundPlate,
-) -> tuple[Float[np.ndarray, "height width"], Float[np.ndarray, "height width"]]:
+    band: Bool[np.ndarray, "height width"],
+) -> tuple[Float[np.ndarray, "pixels"], Float[np.ndarray, "pixels"]]:
     """Solve picture = a * person_colour + (1 - a) * plate for a by least squares; returns a and how far to trust it."""
-    behind = plate.image.astype(np.float32)
+    behind = plate.image[band].astype(np.float32)
     contrast = person_colour - behind
     difference = picture - behind
     contrast_squared = np.square(contrast).sum(-1)
     alpha = np.clip((difference * contrast).sum(-1) / np.maximum(contrast_squared, 1.0), 0, 1)
-    left_over = np.square(difference - alpha[..., None] * contrast).sum(-1)
-    noise_squared = 3 * (np.square(plate.noise_std) + _MIN_NOISE**2) * _CONTRAST**2
+    left_over = np.square(difference - alpha[:, None] * contrast).sum(-1)
+    noise_squared = 3 * (np.square(plate.noise_std[band]) + _MIN_NOISE**2) * _CONTRAST**2
     trust = contrast_squared / (contrast_squared + noise_squared) * noise_squared / (left_over + noise_squared)
-    return alpha, np.where(plate.seen, trust, 0.0).astype(np.float32)
+    return alpha, trust
 
 
-def _average(
-    picture: Float[np.ndarray, "height width 3"], where: Bool[np.ndarray, "height width"], reach_px: float
+def _colour_of(
+    image: UInt8[np.ndarray, "height width 3"], person: Bool[np.ndarray, "height width"], scale: float
 ) -> Float[np.ndarray, "height width 3"]:
-    """Gaussian average of the colours in `where` around every pixel, as far out as it goes."""
-    weight = where.astype(np.float32)
-    stacked = np.dstack([picture * weight[..., None], weight])
-    near = cv2.GaussianBlur(stacked, (0, 0), reach_px)
-    wide = cv2.blur(stacked, (2 * round(4 * reach_px) + 1,) * 2)
+    """The person's colour around every pixel: a Gaussian average over `person`, carried on outwards where that ends."""
+    height, width = person.shape
+    stacked = np.dstack([image, np.full((height, width), 255, np.uint8)]) * person[..., None]
+    half = cv2.resize(stacked, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA).astype(np.float32)
+    reach = _COLOUR_REACH_PX * scale / 2
+    near = cv2.GaussianBlur(half, (0, 0), reach)
+    wide = cv2.blur(half, (2 * round(4 * reach) + 1,) * 2)
     blended = near + 1e-3 * wide
-    return np.asarray(blended[..., :3] / np.maximum(blended[..., 3:], 1e-9), np.float32)
+    colour = blended[..., :3] * 255 / np.maximum(blended[..., 3:], 1e-6)
+    return np.asarray(cv2.resize(colour, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _without_specks(alpha: Float[np.ndarray, "height width"]) -> Float[np.ndarray, "height width"]:
+    """Median over 3 x 3 pixels, in steps of 1/255: the mixture is solved pixel by pixel and has single outliers."""
+    return cv2.medianBlur((alpha * 255 + 0.5).astype(np.uint8), 3).astype(np.float32) / 255
 
 
 def _signed_depth(inside: Bool[np.ndarray, "height width"]) -> Float[np.ndarray, "height width"]:
@@ -173,6 +187,18 @@ def _signed_depth(inside: Bool[np.ndarray, "height width"]) -> Float[np.ndarray,
         return np.full(inside.shape, np.inf, np.float32)
     depth = cv2.distanceTransform(within, cv2.DIST_L2, 5) - cv2.distanceTransform(1 - within, cv2.DIST_L2, 5)
     return np.asarray(depth, np.float32)
+
+
+def _only_this_person(
+    person: Float[np.ndarray, "height width"], landmarks_px: Float[np.ndarray, "478 3"]
+) -> Float[np.ndarray, "height width"]:
+    """Drop the parts of the matte that do not hang together with the face: somebody else, or a picture on the wall."""
+    _, labels = cv2.connectedComponents((person >= 0.2).astype(np.uint8), connectivity=8)
+    nose = np.round(landmarks_px[NOSE_TIP, 1::-1] - 0.5).astype(int)
+    row, column = np.clip(nose, 0, np.array(person.shape) - 1)
+    if labels[row, column] == 0:  # the segmenter missed the face itself: there is nothing to go by
+        return person
+    return np.where((labels == labels[row, column]) | (labels == 0), person, 0).astype(np.float32)
 
 
 def _without_small_holes(inside: Bool[np.ndarray, "height width"], scale: float) -> Bool[np.ndarray, "height width"]:

@@ -18,6 +18,8 @@ _REACH_PX: Final = 60.0
 """How far the torso continues under the head; this and all lengths at 450 pixels of height."""
 _BORDER_PX: Final = 2.0
 """Torso pixels this near to the head may carry its colours and are not used for the film."""
+_SMOOTHING_PX: Final = 4.0
+"""Teeth finer than this in the continuation's outline are smoothed away."""
 _INSET_PX: Final = 2.0
 """The continuation stays this far inside the person's outline, so that it never shows beside the head of its own frame."""
 
@@ -54,19 +56,25 @@ def _continued(solid: np.ndarray, head: np.ndarray, person: np.ndarray, scale: f
     reach = round(_REACH_PX * scale)
     upwards = np.ones((reach + 1, 1), np.uint8)
     raised = cv2.dilate(solid.astype(np.uint8), upwards, anchor=(0, 0)) > 0
+    raised = cv2.GaussianBlur(raised.astype(np.float32), (0, 0), _SMOOTHING_PX * scale) > 0.5
     inner = ~_grown(~person, _INSET_PX * scale)
     return np.asarray(solid | (raised & head & inner), bool)
 
 
 def _film(image: np.ndarray, known: np.ndarray, hidden: np.ndarray, scale: float) -> np.ndarray:
-    """The frame with a smooth film over everything unknown, computed only around the hidden part."""
+    """The frame with a smooth film over everything unknown: at half size, since it is smooth, and only around `hidden`."""
     if not known.any():
         return image
     rows = np.flatnonzero(hidden.any(1))
-    top, bottom = rows[0], min(len(image), rows[-1] + 1 + round(20 * scale))
+    part = slice(rows[0], min(len(image), rows[-1] + 1 + round(20 * scale)))
+    height, width = known[part].shape
+    weighted = np.dstack([image[part], np.full((height, width), 255, np.uint8)]) * known[part][..., None]
+    half = cv2.resize(weighted, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA).astype(np.float32)
+    weight = half[..., 3:]
+    film = fill_smoothly(half[..., :3] * 255 / np.maximum(weight, 1.0), weight[..., 0] >= 64)
     filled = image.copy()
-    film = fill_smoothly(image[top:bottom].astype(np.float32), known[top:bottom])
-    filled[top:bottom] = np.clip(film + 0.5, 0, 255).astype(np.uint8)
+    film = cv2.resize(film, (width, height), interpolation=cv2.INTER_LINEAR)
+    filled[part] = np.clip(film + 0.5, 0, 255).astype(np.uint8)
     return filled
 
 
