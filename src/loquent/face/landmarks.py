@@ -1,0 +1,340 @@
+"""478 landmarks of the faces in pictures, by MediaPipe (models inside its wheel, or the Face Landmarker file for blendshapes).
+
+Landmarks are pixels: u along columns, v along rows, and depth on the same scale as u, smaller = nearer to the camera, relative
+to the head's own middle. They come from MediaPipe's weak-perspective model, so depth says shape, not distance.
+"""
+
+import contextlib
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float32, Int, UInt8
+
+from loquent.errors import InputError
+from loquent.face.detection import FaceDetector, face_detector
+from loquent.face.indices import N_LANDMARKS, N_MESH
+from loquent.face.quiet import quiet_stderr
+
+N_BLENDSHAPES: Final = 52
+"""Blendshapes of the Face Landmarker, in its own order; 9 and 10 are the left and right blink."""
+_CROP_MARGIN: Final = 2.2
+"""Side of the picture part searched again around a place, in face sizes."""
+_CROP_SIDE_PX: Final = 384
+"""Parts smaller than this are enlarged to it before they are searched."""
+_TILE_MINIMUM_PX: Final = 320
+"""Pictures are searched in tiles only when they are larger than this; smaller ones hold no small face worth having."""
+
+
+class _Place(NamedTuple):
+    """Where to search for a face: a square in pixels."""
+
+    u: float
+    v: float
+    side_px: float
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face in one picture."""
+
+    points_px: Float32[np.ndarray, "478 3"]
+    """u, v in pixels and depth on the same scale."""
+    blendshapes: Float32[np.ndarray, "52"] | None = None
+    """How active each of MediaPipe's 52 blendshapes is, 0 to 1; None without the Face Landmarker file."""
+
+    @property
+    def middle_px(self) -> Float32[np.ndarray, "2"]:
+        """u, v of the middle of the box around the skin points."""
+        skin = self.points_px[:N_MESH, :2]
+        return np.asarray((skin.min(axis=0) + skin.max(axis=0)) / 2)
+
+    @property
+    def size_px(self) -> float:
+        """Larger side of the box around the skin points."""
+        return float(np.ptp(self.points_px[:N_MESH, :2], axis=0).max())
+
+    @property
+    def place(self) -> _Place:
+        """Where to look for this face on the next picture."""
+        return _Place(float(self.middle_px[0]), float(self.middle_px[1]), self.size_px)
+
+
+@dataclass(frozen=True)
+class LandmarkTrack:
+    """The most persistent face of a clip; N pictures."""
+
+    points_px: Float32[np.ndarray, "frames 478 3"]
+    """Landmarks, NaN on pictures where this face was not found."""
+    n_faces: Int[np.ndarray, "frames"]
+    """How many faces were found on each picture, this one included."""
+    blendshapes: Float32[np.ndarray, "frames 52"] | None
+    """Blendshapes, NaN where this face was not found; None without the Face Landmarker file."""
+
+    @property
+    def found(self) -> Bool[np.ndarray, "frames"]:
+        """Where the face was found."""
+        return np.asarray(np.isfinite(self.points_px[:, 0, 0]))
+
+
+class LandmarkDetector:
+    """Finds faces in pictures; a context manager, since MediaPipe holds native resources.
+
+    With `is_tracking` (the default) each picture continues the one before, which is faster and steadier: feed the pictures
+    of one video in order. Without it every picture stands alone. Pictures in which the first search finds nothing are
+    searched again around the last place, then in enlarged parts, so small faces are found too.
+
+    Args:
+        is_tracking: pictures are consecutive frames of a video.
+        max_faces: find at most this many.
+        task_file: ``face_landmarker.task`` (:data:`loquent.face.models.FACE_LANDMARKER`); adds blendshapes. None: the
+            mesh inside MediaPipe's wheel.
+
+    Raises:
+        InputError: `task_file` is no such file.
+    """
+
+    def __init__(self, *, is_tracking: bool = True, max_faces: int = 3, task_file: Path | None = None) -> None:
+        if task_file is not None and not task_file.is_file():
+            raise InputError(f"The Face Landmarker file {task_file} does not exist. Name another, or leave it out.")
+        self.has_blendshapes = task_file is not None
+        self._max_faces = max_faces
+        self._task_file = task_file
+        self._search: _MeshGraph | _TaskGraph = self._graph(is_tracking)
+        self._search_part: _MeshGraph | _TaskGraph | None = None
+        self._find_boxes: FaceDetector | None = None
+        self._resources = contextlib.ExitStack()
+        self._last: Face | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free MediaPipe's graphs."""
+        self._search.close()
+        if self._search_part is not None:
+            self._search_part.close()
+        self._resources.close()
+
+    def detect(self, image: UInt8[np.ndarray, "height width 3"]) -> list[Face]:
+        """Faces of one RGB picture, the largest first; empty when there is none."""
+        image = np.ascontiguousarray(image)
+        faces = self._search(image)
+        if not faces and self._last is not None:
+            faces = self._search_around([self._last.place], image)
+        if not faces:
+            faces = self._search_around(self._candidates(image), image)
+        faces.sort(key=lambda face: -face.size_px)
+        if faces:
+            self._last = faces[0]
+        return faces
+
+    def _graph(self, is_tracking: bool) -> "_MeshGraph | _TaskGraph":
+        if self._task_file is None:
+            return _MeshGraph(is_tracking, self._max_faces)
+        return _TaskGraph(self._task_file, is_tracking, self._max_faces)
+
+    def _search_around(self, places: list[_Place], image: np.ndarray) -> list[Face]:
+        """Search square parts around `places`, enlarged when they are small."""
+        if self._search_part is None:
+            self._search_part = self._graph(is_tracking=False)
+        faces: list[Face] = []
+        for place in places[: self._max_faces]:
+            reach = _CROP_MARGIN * place.side_px / 2
+            columns = np.clip([place.u - reach, place.u + reach], 0, image.shape[1]).astype(int)
+            rows = np.clip([place.v - reach, place.v + reach], 0, image.shape[0]).astype(int)
+            part = image[rows[0] : rows[1], columns[0] : columns[1]]
+            if min(part.shape[:2]) < 8:
+                continue
+            zoom = max(1.0, _CROP_SIDE_PX / max(part.shape[:2]))
+            enlarged = cv2.resize(part, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC)
+            for face in self._search_part(np.ascontiguousarray(enlarged))[:1]:
+                scale = np.array([part.shape[1] / enlarged.shape[1], part.shape[0] / enlarged.shape[0]])
+                points = face.points_px * np.append(scale, scale[0]) + [columns[0], rows[0], 0]
+                found = Face(points.astype(np.float32), face.blendshapes)
+                if not any(_is_same_place(found, other) for other in faces):
+                    faces.append(found)
+        return faces
+
+    def _candidates(self, image: np.ndarray) -> list[_Place]:
+        """Places of the long-range face detector on the picture and, if that sees none, on four overlapping tiles."""
+        if self._find_boxes is None:
+            self._find_boxes = self._resources.enter_context(face_detector())
+        height, width = image.shape[:2]
+        found = [(0, 0, box) for box in self._find_boxes(image)]
+        if not found and max(height, width) > _TILE_MINIMUM_PX:
+            for top in (0, height - height * 5 // 8):
+                for left in (0, width - width * 5 // 8):
+                    tile = image[top : top + height * 5 // 8, left : left + width * 5 // 8]
+                    found += [(left, top, box) for box in self._find_boxes(tile)]
+        return [_Place(left + box.u, top + box.v, box.side_px) for left, top, box in found]
+
+
+def detect_all(
+    images: Iterable[UInt8[np.ndarray, "height width 3"]], *, max_faces: int = 3, task_file: Path | None = None
+) -> LandmarkTrack:
+    """Follow the most persistent face through the pictures of one video.
+
+    Faces are linked from picture to picture by place and size; the one with the most pictures, weighted by its size, wins.
+    Pictures without it are NaN; its place elsewhere after a cut is not guessed.
+
+    Args:
+        images: RGB, in order; consumed one at a time.
+        max_faces: look for at most this many faces on a picture.
+        task_file: see :class:`LandmarkDetector`.
+    """
+    chains: list[_Chain] = []
+    counts: list[int] = []
+    with LandmarkDetector(max_faces=max_faces, task_file=task_file) as detector:
+        for i, image in enumerate(images):
+            faces = detector.detect(image)
+            counts.append(len(faces))
+            _link(chains, i, faces)
+    points = np.full((len(counts), N_LANDMARKS, 3), np.nan, np.float32)
+    shapes = np.full((len(counts), N_BLENDSHAPES), np.nan, np.float32) if task_file is not None else None
+    if chains:
+        for i, face in max(chains, key=_Chain.weight).faces.items():
+            points[i] = face.points_px
+            if shapes is not None and face.blendshapes is not None:
+                shapes[i] = face.blendshapes
+    return LandmarkTrack(points, np.array(counts, dtype=np.int64), shapes)
+
+
+@dataclass
+class _Chain:
+    """One person followed through the pictures."""
+
+    faces: dict[int, Face] = field(default_factory=dict)
+
+    def last(self) -> Face:
+        return next(reversed(self.faces.values()))
+
+    def weight(self) -> float:
+        return float(sum(face.size_px for face in self.faces.values()))
+
+
+def _link(chains: list[_Chain], i: int, faces: list[Face]) -> None:
+    """Append the faces of picture `i` to the chains they continue, longest chains first, or start new ones."""
+    left = list(faces)
+    for chain in sorted(chains, key=_Chain.weight, reverse=True):
+        last = chain.last()
+        near = [face for face in left if _is_same_place(face, last)]
+        if near:
+            best = min(near, key=lambda face: _distance_px(face, last))
+            chain.faces[i] = best
+            left = [face for face in left if face is not best]
+    chains.extend(_Chain({i: face}) for face in left)
+
+
+def _is_same_place(one: Face, other: Face) -> bool:
+    """Whether two faces are less than 0.6 face sizes apart and of similar size."""
+    small, large = sorted((one.size_px, other.size_px))
+    return _distance_px(one, other) < 0.6 * large and large < 1.6 * small
+
+
+def _distance_px(one: Face, other: Face) -> float:
+    return float(np.linalg.norm(one.middle_px - other.middle_px))
+
+
+class _QuietGraph:
+    """A MediaPipe graph that is silent: its threads write notices after it is made and when it first follows a face."""
+
+    def __init__(self) -> None:
+        self._has_found = False
+
+    def _warm_up(self) -> None:
+        self(np.zeros((64, 64, 3), np.uint8))
+
+    def __call__(self, image: np.ndarray) -> list[Face]:
+        if self._has_found:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return self._find(image)
+        with quiet_stderr():
+            faces = self._find(image)
+        self._has_found = len(faces) > 0
+        return faces
+
+    def _find(self, image: np.ndarray) -> list[Face]:
+        raise NotImplementedError
+
+
+class _MeshGraph(_QuietGraph):
+    """The face mesh with refined eyes and lips that comes inside MediaPipe's wheel."""
+
+    def __init__(self, is_tracking: bool, max_faces: int) -> None:
+        super().__init__()
+        with quiet_stderr():
+            import mediapipe
+
+            self._graph = mediapipe.solutions.face_mesh.FaceMesh(
+                static_image_mode=not is_tracking, max_num_faces=max_faces, refine_landmarks=True
+            )
+        self._warm_up()
+
+    def _find(self, image: np.ndarray) -> list[Face]:
+        found = self._graph.process(image).multi_face_landmarks or []
+        return [Face(_pixels(one.landmark, image)) for one in found]
+
+    def close(self) -> None:
+        self._graph.close()
+
+
+class _TaskGraph(_QuietGraph):
+    """The Face Landmarker of MediaPipe's Tasks interface: landmarks and blendshapes."""
+
+    def __init__(self, task_file: Path, is_tracking: bool, max_faces: int) -> None:
+        super().__init__()
+        with quiet_stderr():
+            import mediapipe
+            from mediapipe.tasks.python import BaseOptions, vision
+
+            self._new_picture: Any = mediapipe.Image
+            self._rgb = mediapipe.ImageFormat.SRGB
+            mode = vision.RunningMode.VIDEO if is_tracking else vision.RunningMode.IMAGE
+            self._graph = vision.FaceLandmarker.create_from_options(
+                vision.FaceLandmarkerOptions(
+                    base_options=BaseOptions(model_asset_buffer=task_file.read_bytes()),
+                    running_mode=mode,
+                    num_faces=max_faces,
+                    output_face_blendshapes=True,
+                )
+            )
+        self._is_tracking = is_tracking
+        self._time_ms = 0
+        self._warm_up()
+
+    def _find(self, image: np.ndarray) -> list[Face]:
+        picture = self._new_picture(image_format=self._rgb, data=image)
+        if self._is_tracking:
+            found = self._graph.detect_for_video(picture, self._time_ms)
+            self._time_ms += 40
+        else:
+            found = self._graph.detect(picture)
+        pairs = zip(found.face_landmarks, found.face_blendshapes, strict=True)
+        return [
+            Face(_pixels(points, image), np.array([shape.score for shape in shapes], np.float32))
+            for points, shapes in pairs
+        ]
+
+    def close(self) -> None:
+        self._graph.close()
+
+
+def _pixels(points: Any, image: np.ndarray) -> np.ndarray:
+    """MediaPipe's normalised points as pixels; its depth is on the scale of x."""
+    height, width = image.shape[:2]
+    return np.array([(point.x * width, point.y * height, point.z * width) for point in points], np.float32)
+
+
+__all__ = ["N_BLENDSHAPES", "Face", "LandmarkDetector", "LandmarkTrack", "detect_all"]
