@@ -13,7 +13,10 @@ from torch import Tensor
 from loquent.errors import InputError
 from loquent.storage import atomic_path
 
-NAME = "checkpoint.safetensors"
+CHECKPOINT = "checkpoint.safetensors"
+"""The running stage, in the run's folder."""
+HEAD_DONE = "head.safetensors"
+"""The finished head, while the torso trains."""
 
 
 @dataclass(frozen=True)
@@ -23,21 +26,20 @@ class Checkpoint:
     tensors: dict[str, Tensor]
     facts: dict[str, Any]
 
-    def save(self, folder: Path) -> None:
-        """Replace the folder's checkpoint, whole or not at all."""
-        with atomic_path(folder / NAME) as temporary:
+    def save(self, path: Path) -> None:
+        """Write or replace the checkpoint, whole or not at all."""
+        with atomic_path(path) as temporary:
             # Contiguous clones: safetensors refuses tensors that share memory.
             whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in self.tensors.items()}
             save_file(whole, temporary, metadata={"facts": json.dumps(self.facts)})
 
     @classmethod
-    def load(cls, folder: Path) -> "Checkpoint | None":
-        """The folder's checkpoint, or None when there is none.
+    def load(cls, path: Path) -> "Checkpoint | None":
+        """The checkpoint at `path`, or None when there is none.
 
         Raises:
             InputError: the file is damaged.
         """
-        path = folder / NAME
         if not path.is_file():
             return None
         try:
@@ -45,9 +47,7 @@ class Checkpoint:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
                 return cls(tensors, json.loads(file.metadata()["facts"]))
         except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as cause:
-            raise InputError(
-                f"{path} is damaged ({cause}). Delete the folder {folder} to start training anew."
-            ) from cause
+            raise InputError(f"{path} is damaged ({cause}). Delete the folder {path.parent} to train anew.") from cause
 
 
 def pack(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

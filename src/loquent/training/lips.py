@@ -80,7 +80,8 @@ def _ridge_weights(inputs: np.ndarray, wanted: np.ndarray, strengths: np.ndarray
     """Weights [inputs, coefficients] for centred inputs, each coefficient with its own strength."""
     left, values, right = np.linalg.svd(inputs, full_matrices=False)
     shrinkage = values[:, None] / (values[:, None] ** 2 + strengths)
-    return right.T @ (shrinkage * (left.T @ (wanted - wanted.mean(axis=0))))
+    weights: np.ndarray = right.T @ (shrinkage * (left.T @ (wanted - wanted.mean(axis=0))))
+    return weights
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:

@@ -60,11 +60,6 @@ def structural_dissimilarity(
     return (total + _dissimilarity(functional.avg_pool2d(a, 2), functional.avg_pool2d(b, 2))) / 2
 
 
-def anchor_drift(anchors: Float[Tensor, "anchors 4"]) -> Float[Tensor, ""]:
-    """Keeps the homogeneous weight of the torso's anchor points at one (SPEC 4.2, torso)."""
-    return (1 - anchors[:, 3]).square().mean()
-
-
 def _dissimilarity(a: Float[Tensor, "n 3 h w"], b: Float[Tensor, "n 3 h w"]) -> Float[Tensor, ""]:
     offsets = torch.arange(7, dtype=a.dtype, device=a.device) - 3
     profile = torch.exp(-offsets.square() / (2 * 1.5**2))

@@ -1,6 +1,6 @@
 """What a training run is told, as frozen values. `paper` follows the ER-NeRF paper and code (SPEC 4); `quick` is ours."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from loquent.data.sampling import RegionMix
@@ -103,12 +103,12 @@ class Preset:
     """AdamW's decay rates; the paper's code uses no momentum (SPEC 4.3)."""
     averaging: float = 0.0
     """Decay per step of the averaged weights that the portrait keeps; 0 = the raw weights, as the released models."""
+    mean_code: bool = False
+    """Render new frames with the mean appearance code instead of the first frame's, as the released models do."""
     max_frames: int = 100_000
     """Keep at most this many training frames in memory, evenly spread."""
     minutes: float = 0.0
     """Time budget; 0 = count steps."""
-    licences: dict[str, str] = field(default_factory=dict)
-    """Licences of what the preset builds on, copied into the portrait's ledger."""
 
 
 _PAPER_MIX = RegionMix(head=0.0, mouth=0.0, eyes=0.0, edge=0.0)
@@ -182,6 +182,7 @@ QUICK = Preset(
     occupancy="visibility",
     betas=(0.9, 0.99),
     averaging=0.99,
+    mean_code=True,
     max_frames=2_400,
     minutes=8.0,
 )

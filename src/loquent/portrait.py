@@ -1,0 +1,290 @@
+"""The portrait: everything one needs to make a person speak, in one object and one file.
+
+A portrait file is a safetensors file: the tensors of the fields, and under the metadata key ``loquent`` a JSON text with
+sizes, camera, kind of speech features, training record and licences (docs/data-format.md).
+"""
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from loquent.errors import PortraitError
+from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead, HeadCondition
+from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
+from loquent.geometry.cameras import Camera, pixel_plane, pixel_rays
+from loquent.motion import Motion
+from loquent.nn.lip_predictor import WINDOW_STEPS, LipPredictor
+from loquent.ops.ray_march import Box
+from loquent.rendering.cells import pack_bits, unpack_bits
+from loquent.rendering.layers import box_region, head_over, torso_over
+from loquent.rendering.occupancy import occupied_box
+from loquent.rendering.render import FieldSamples, MarchSettings, render_head
+from loquent.rendering.torso import TorsoOccupancy, render_torso
+from loquent.speech.kinds import speech_kind
+from loquent.speech.windows import frame_contexts, frame_windows
+from loquent.storage import atomic_path
+
+FORMAT = "loquent.portrait"
+VERSION = 1
+
+
+@dataclass
+class Portrait:
+    """One person, ready to speak. Rendering changes nothing in it: the same arguments give the same picture."""
+
+    head: ErNerfHead
+    """The head field; it keeps one appearance code, the one for new frames."""
+    torso: ErNerfTorso
+    """The torso field; likewise."""
+    occupied: Bool[Tensor, "cells cells cells"]
+    """Cells of the volume where the head may be."""
+    torso_occupancy: TorsoOccupancy
+    """Part of the picture plane where the torso may be."""
+    background: UInt8[Tensor, "height width 3"]
+    """The plate behind the person."""
+    camera: Camera
+    """The camera of the clip."""
+    track: Motion
+    """Pose and blink of the clip's usable frames."""
+    track_frame_ids: Int[Tensor, "frames"]
+    """Their places on the 25 fps timeline."""
+    speech_kind: str
+    """Which speech features drive it."""
+    lips: LipPredictor | None = None
+    """From speech features to expression coefficients; None where the head listens to the sound itself."""
+    march: MarchSettings = field(default_factory=MarchSettings)
+    """How rays are sampled."""
+    record: dict[str, Any] = field(default_factory=dict)
+    """How it was trained, on what, and how long."""
+    licences: dict[str, str] = field(default_factory=dict)
+    """What it builds on, and under which terms."""
+
+    @classmethod
+    def load(cls, path: Path, device: str = "cpu") -> "Portrait":
+        """Read a portrait file.
+
+        Raises:
+            PortraitError: the file is missing, damaged, of another kind, or from a newer Loquent.
+        """
+        facts, tensors = _read(path)
+        try:
+            return _assemble(facts, tensors).to(torch.device(device))
+        except (KeyError, TypeError, ValueError, RuntimeError) as cause:
+            raise PortraitError(
+                f"The portrait {path} is damaged: {cause}. Train it again, or copy it again."
+            ) from cause
+
+    def save(self, path: Path) -> None:
+        """Write the portrait file, whole or not at all."""
+        kind = speech_kind(self.speech_kind)
+        facts = {
+            "format": FORMAT,
+            "version": VERSION,
+            "head": asdict(self.head.config),
+            "torso": asdict(self.torso.config),
+            "camera": asdict(self.camera),
+            "march": asdict(self.march),
+            "speech": asdict(kind),
+            "lips": self.lips is not None,
+            "record": self.record,
+            "licences": self.licences,
+        }
+        tensors = {
+            **{f"head.{name}": value for name, value in self.head.state_dict().items()},
+            **{f"torso.{name}": value for name, value in self.torso.state_dict().items()},
+            **{f"lips.{name}": value for name, value in (self.lips.state_dict() if self.lips else {}).items()},
+            "occupied": pack_bits(self.occupied.reshape(-1)),
+            "torso_alpha": self.torso_occupancy.alpha,
+            "background": self.background,
+            "track.world_from_camera": self.track.world_from_camera,
+            "track.eye": self.track.eye,
+            "track.frame_ids": self.track_frame_ids,
+        }
+        with atomic_path(path) as temporary:
+            whole = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+            save_file(whole, temporary, metadata={"loquent": json.dumps(facts)})
+
+    def to(self, device: torch.device) -> "Portrait":
+        """The same portrait with its fields on another device."""
+        self.head.to(device)
+        self.torso.to(device)
+        self.torso_occupancy.to(device)
+        self.occupied = self.occupied.to(device)
+        if self.lips is not None:
+            self.lips.to(device)
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        """Where it renders."""
+        return self.occupied.device
+
+    @torch.inference_mode()
+    def conditions(
+        self, features: Float[Tensor, "steps width"], frame_ids: Int[Tensor, "frames"]
+    ) -> Float[Tensor, "frames condition_width"]:
+        """What moves the lips at the given frames of the timeline.
+
+        Args:
+            features: speech features of the whole sound, of this portrait's kind, from time 0.
+            frame_ids: moments in units of 1/25 s.
+        """
+        if self.lips is None:
+            return self.head.encode_audio(frame_contexts(features, frame_ids).to(self.device))
+        windows = frame_windows(features, frame_ids, length=WINDOW_STEPS).to(self.device)
+        return self.head.encode_expression(self.lips(windows))
+
+    @torch.inference_mode()
+    def render(
+        self,
+        world_from_camera: Float[Tensor, "4 4"],
+        condition: Float[Tensor, "condition_width"],
+        eye: float,
+        *,
+        camera: Camera | None = None,
+        background: Float[Tensor, "height width 3"] | None = None,
+        behind: Float[Tensor, "height width 3"] | None = None,
+    ) -> Float[Tensor, "height width 3"]:
+        """One picture in [0, 1].
+
+        Args:
+            world_from_camera: head pose in the volume frame.
+            condition: one row of :meth:`conditions`.
+            eye: how closed the eyes are, 0 to 1.
+            camera: the camera if not the clip's own, e.g. ``portrait.camera.resized(...)``.
+            background: the plate if not the clip's own, of the camera's size, in [0, 1].
+            behind: what stands behind the head instead of torso and plate: the papers' head setting.
+        """
+        camera = camera or self.camera
+        pose = world_from_camera.to(self.device)
+        if behind is None:
+            plate = self.plate(camera) if background is None else background
+            picture = self._torso_over_plate(pose, camera, plate.to(self.device).reshape(-1, 3))
+        else:
+            picture = behind.to(self.device).reshape(-1, 3).clone()
+        region = box_region(self._occupied_box, world_from_camera, camera)
+        rows, columns = (axis.to(self.device) for axis in region.pixels())
+        if rows.numel():
+            origins, directions = pixel_rays(pose[None], camera, rows, columns)
+            condition_row = self.head.test_condition(
+                condition.to(self.device)[None], torch.tensor([[eye]], device=self.device)
+            )
+            rendered = render_head(
+                _field(self.head, condition_row), origins, directions, self.occupied, march=self.march
+            )
+            flat = rows * camera.width + columns
+            picture[flat] = head_over(rendered.colour, rendered.opacity, picture[flat])
+        return picture.clamp_(0, 1).reshape(camera.height, camera.width, 3).cpu()
+
+    def plate(self, camera: Camera) -> Float[Tensor, "height width 3"]:
+        """The background plate in [0, 1] at the camera's size."""
+        plate = self.background.cpu().numpy()
+        if plate.shape[:2] != (camera.height, camera.width):
+            shrinks = camera.height < plate.shape[0]
+            method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+            plate = cv2.resize(plate, (camera.width, camera.height), interpolation=method)
+        return torch.from_numpy(np.ascontiguousarray(plate)).float() / 255
+
+    def _torso_over_plate(
+        self, pose: Float[Tensor, "4 4"], camera: Camera, plate: Float[Tensor, "pixels 3"]
+    ) -> Float[Tensor, "pixels 3"]:
+        flat = torch.arange(camera.height * camera.width, device=self.device)
+        coordinates = pixel_plane(flat // camera.width, flat % camera.width, camera)
+        code = self.torso.codes[:1]
+
+        def torso(plane: Tensor) -> tuple[Tensor, Tensor]:
+            shown = self.torso(plane, pose[None], code)
+            return shown.alpha, shown.colour
+
+        alpha, colour = render_torso(torso, coordinates, self.torso_occupancy)
+        return torso_over(alpha, colour, plate)
+
+    @cached_property
+    def _occupied_box(self) -> Box:
+        return occupied_box(self.occupied.cpu())
+
+
+def _field(head: ErNerfHead, condition: HeadCondition) -> Any:
+    """The head under one condition, as the function that rendering asks."""
+
+    def ask(positions: Tensor, directions: Tensor, ray_ids: Tensor) -> FieldSamples:
+        out = head(positions, directions[ray_ids], condition, with_uncertainty=False)
+        return FieldSamples(out.density, out.colour)
+
+    return ask
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    if not path.is_file():
+        raise PortraitError(f"The portrait {path} does not exist. Make one with `loquent train CLIP --out {path}`.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {})["loquent"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError) as cause:
+        raise PortraitError(f"{path} is not a portrait file, or is cut off or damaged ({cause}).") from cause
+    except (KeyError, json.JSONDecodeError) as cause:
+        raise PortraitError(f"{path} is not a portrait file: it lacks the description Loquent writes.") from cause
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        raise PortraitError(f"{path} is not a portrait file: it lacks the format {FORMAT!r}.")
+    if not isinstance(facts.get("version"), int) or facts["version"] > VERSION:
+        raise PortraitError(
+            f"The portrait {path} has version {facts.get('version')}; this Loquent reads up to {VERSION}. Update Loquent."
+        )
+    return facts, tensors
+
+
+def _assemble(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Portrait:
+    def part(prefix: str) -> dict[str, Tensor]:
+        return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+    head = ErNerfHead(ErNerfConfig(**facts["head"]))
+    head.load_state_dict(part("head."))
+    torso = ErNerfTorso(ErNerfTorsoConfig(**facts["torso"]))
+    torso.load_state_dict(part("torso."))
+    alpha = tensors["torso_alpha"]
+    occupancy = TorsoOccupancy(alpha.shape[0])
+    occupancy.load_state_dict({"alpha": alpha})
+    cells = round((tensors["occupied"].numel() * 8) ** (1 / 3))
+    march = facts["march"]
+    kind = speech_kind(facts["speech"]["name"])
+    if facts["speech"] != json.loads(json.dumps(asdict(kind))):
+        raise ValueError(
+            f"it was trained on speech features {facts['speech']}, but {asdict(kind)} are what is computed now"
+        )
+    return Portrait(
+        head=head.requires_grad_(False).eval(),
+        torso=torso.requires_grad_(False).eval(),
+        occupied=unpack_bits(tensors["occupied"]).reshape(cells, cells, cells),
+        torso_occupancy=occupancy,
+        background=tensors["background"],
+        camera=Camera(**facts["camera"]),
+        track=Motion(tensors["track.world_from_camera"], tensors["track.eye"]),
+        track_frame_ids=tensors["track.frame_ids"],
+        speech_kind=kind.name,
+        lips=LipPredictor(**part("lips.")) if facts["lips"] else None,
+        march=MarchSettings(**{**march, "box": tuple(march["box"])}),
+        record=facts["record"],
+        licences=facts["licences"],
+    )
+
+
+def for_new_frames(
+    head: ErNerfHead, torso: ErNerfTorso, head_code: Float[Tensor, "4"], torso_code: Float[Tensor, "8"]
+) -> tuple[ErNerfHead, ErNerfTorso]:
+    """Copies of trained fields that keep a single appearance code, the one to render new frames with."""
+    small_head = ErNerfHead(replace(head.config, n_codes=1))
+    small_head.load_state_dict({**head.state_dict(), "codes": head_code[None]})
+    small_torso = ErNerfTorso(replace(torso.config, n_codes=1))
+    small_torso.load_state_dict({**torso.state_dict(), "codes": torso_code[None]})
+    return small_head.requires_grad_(False).eval(), small_torso.requires_grad_(False).eval()

@@ -1,0 +1,291 @@
+"""Training the head: one class that holds the state of all head stages and takes one step at a time."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from loquent.data.clip import Clip
+from loquent.data.frame_store import FrameStore
+from loquent.data.sampling import FaceRegions, rectangles, sample_patch, sample_pixels
+from loquent.face import indices
+from loquent.fields.er_nerf import ErNerfHead, HeadCondition
+from loquent.geometry.cameras import pixel_rays
+from loquent.ops.composite import distortion
+from loquent.ops.ray_march import PAPER_STEP, RaySamples, march_rays
+from loquent.rendering.occupancy import HEAD_BOX, OccupancyGrid, VisibilityGrid
+from loquent.rendering.render import CHUNK, FieldSamples, MarchSettings, RenderedRays, render_samples
+from loquent.training import losses
+from loquent.training.averaging import AveragedWeights
+from loquent.training.budget import exponential
+from loquent.training.checkpoints import optimiser_tensors, pack, restore_optimiser, unpack
+from loquent.training.presets import HeadStageConfig, Preset
+
+GRID_INTERVAL = 16
+"""Steps between updates of the occupancy (SPEC 2.5)."""
+PATCH_PLACES = ("mouth", "face", "eyes", "face")
+"""Where the patches of a step are centred, in turn."""
+
+
+@dataclass(frozen=True)
+class RayBatch:
+    """The rays of one step, frame after frame."""
+
+    frames: Int[Tensor, "frames"]
+    """Places in the FrameStore."""
+    frame_of_ray: Int[Tensor, "rays"]
+    """Which of `frames` each ray belongs to, counted from 0."""
+    origins: Float[Tensor, "rays 3"]
+    directions: Float[Tensor, "rays 3"]
+    target: Float[Tensor, "rays 3"]
+    behind: Float[Tensor, "rays 3"]
+    head: Float[Tensor, "rays"]
+    in_face: Bool[Tensor, "rays"]
+
+
+class HeadTrainer:
+    """Head field, its optimiser, its occupancy and its averaged weights; a stage is a way of calling :meth:`step`."""
+
+    def __init__(
+        self,
+        clip: Clip,
+        store: FrameStore,
+        head: ErNerfHead,
+        inputs: Float[Tensor, "frames ..."],
+        preset: Preset,
+        device: torch.device,
+        seed: int,
+    ) -> None:
+        """`inputs` are the lips' conditions of the store's frames: audio windows [frames, 8, width, 16], or expression
+        coefficients [frames, coefficients]."""
+        self.store = store
+        self.camera = clip.camera
+        self.preset = preset
+        self.device = device
+        chosen = list(store.frames)
+        self.world_from_camera = clip.track.world_from_camera[chosen]
+        self.eye = clip.eye[chosen].to(device)
+        self.inputs = inputs.to(device)
+        self.regions, self.face = _face_regions(clip, chosen)
+        self.head = head.to(device)
+        self.averaged = AveragedWeights(self.head, preset.averaging)
+        self.generator = np.random.default_rng(seed)
+        self.noise = torch.Generator(device).manual_seed(seed)
+        self.march = MarchSettings(step=PAPER_STEP * preset.step_scale)
+        stage = preset.head[0]
+        self.optimiser = torch.optim.AdamW(
+            self.head.parameter_groups(stage.lr_grid, stage.lr_net), betas=preset.betas, eps=1e-8, fused=True
+        )
+        self.base_rates = [group["lr"] for group in self.optimiser.param_groups]
+        self.grid = (VisibilityGrid() if preset.occupancy == "visibility" else OccupancyGrid()).to(device)
+        self.grid.mark_unseen(self.world_from_camera.to(device), self.camera)
+        self.rate_factor = 1.0
+        """Lowered after a divergence."""
+        self.n_steps = 0
+
+    def step(self, stage: HeadStageConfig, progress: float) -> dict[str, float]:
+        """One optimiser step of `stage`, `progress` of the way through it; returns the loss terms and the PSNR of its rays."""
+        self._update_grid()
+        factor = exponential(stage.lr_start, stage.lr_end, progress) * self.rate_factor
+        for group, rate in zip(self.optimiser.param_groups, self.base_rates, strict=True):
+            group["lr"] = rate * factor
+        batch = self._draw(stage)
+        samples = march_rays(
+            batch.origins,
+            batch.directions,
+            self.grid.occupied,
+            box=HEAD_BOX,
+            step=self.march.step,
+            max_samples=self.march.max_samples,
+            jitter=torch.rand(batch.origins.shape[0], generator=self.noise, device=self.device),
+            pad_to=CHUNK,
+        )
+        terms, mean_error = self._losses(stage, progress, batch, samples)
+        loss = torch.stack(list(terms.values())).sum()
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        figures = {name: float(value) for name, value in terms.items()}
+        figures |= {"loss": float(loss), "psnr": -10 * float(np.log10(max(mean_error, 1e-10)))}
+        if np.isfinite(figures["loss"]):
+            self.optimiser.step()
+            self.averaged.update(self.head)
+            self.n_steps += 1
+        figures["samples"] = float(samples.n_samples)
+        return figures
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything a resumed run needs, as named tensors."""
+        return (
+            pack("head", self.head.state_dict())
+            | pack("averaged", self.averaged.tensors)
+            | pack("grid", self.grid.state_dict())
+            | pack("optimiser", optimiser_tensors(self.optimiser))
+            | {"noise": self.noise.get_state()}
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """The part of the state that is not tensors."""
+        return {
+            "n_steps": self.n_steps,
+            "averaged": self.averaged.count,
+            "rate_factor": self.rate_factor,
+            "generator": self.generator.bit_generator.state,
+        }
+
+    def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Go back to a state from :meth:`tensors` and :meth:`facts`."""
+        self.head.load_state_dict(unpack("head", tensors))
+        self.averaged.restore(unpack("averaged", tensors), facts["averaged"])
+        self.grid.load_state_dict(unpack("grid", tensors))
+        restore_optimiser(self.optimiser, unpack("optimiser", tensors))
+        self.noise.set_state(tensors["noise"])
+        self.generator.bit_generator.state = facts["generator"]
+        self.n_steps = facts["n_steps"]
+        self.rate_factor = facts["rate_factor"]
+
+    def _draw(self, stage: HeadStageConfig) -> RayBatch:
+        count = min(stage.frames, len(self.store.frames))
+        frames = self.generator.choice(len(self.store.frames), count, replace=False)
+        share = stage.rays // count
+        drawn = [self._draw_pixels(stage, int(k), share) for k in frames]
+        window = self.store.window
+        target, behind, head, origins, directions, in_face = [], [], [], [], [], []
+        for k, (rows, columns) in zip(frames, drawn, strict=True):
+            r, c = rows - window.top, columns - window.left
+            target.append(self.store.target[k, r, c])
+            behind.append(self.store.behind[k, r, c])
+            head.append(self.store.head[k, r, c])
+            top, bottom, left, right = self.face[k]
+            in_face.append((rows >= top) & (rows < bottom) & (columns >= left) & (columns < right))
+            start, along = pixel_rays(
+                self.world_from_camera[k][None], self.camera, torch.from_numpy(rows), torch.from_numpy(columns)
+            )
+            origins.append(start)
+            directions.append(along)
+
+        def colours(parts: list[np.ndarray]) -> Tensor:
+            return torch.from_numpy(np.concatenate(parts)).to(self.device).float() / 255
+
+        lengths = torch.tensor([rows.size for rows, _ in drawn])
+        return RayBatch(
+            frames=torch.from_numpy(frames).to(self.device),
+            frame_of_ray=torch.repeat_interleave(torch.arange(count), lengths).to(self.device),
+            origins=torch.cat(origins).to(self.device),
+            directions=torch.cat(directions).to(self.device),
+            target=colours(target),
+            behind=colours(behind),
+            head=colours(head),
+            in_face=torch.from_numpy(np.concatenate(in_face)).to(self.device),
+        )
+
+    def _draw_pixels(self, stage: HeadStageConfig, k: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        if stage.patch == 0:
+            return sample_pixels(self.store, k, count, stage.mix, self.regions, self.generator)
+        patches = []
+        for n in range(max(1, count // stage.patch**2)):
+            place = PATCH_PLACES[(self.n_steps + n + k) % len(PATCH_PLACES)]
+            box = {
+                "mouth": self.regions.mouth[k],
+                "eyes": self.regions.eyes[k, (self.n_steps + n) % 2],
+                "face": self.face[k],
+            }[place]
+            patches.append(sample_patch(box, self.store.window, stage.patch, self.generator))
+        rows, columns = np.concatenate(patches, axis=1)
+        return rows, columns
+
+    def _losses(
+        self, stage: HeadStageConfig, progress: float, batch: RayBatch, samples: RaySamples
+    ) -> tuple[dict[str, Tensor], float]:
+        weights = stage.weights
+        traced = self._render(stage, batch, samples)
+        pixels = (traced.colour + (1 - traced.opacity)[:, None] * batch.behind).clamp(0, 1)
+        attention = traced.summed
+        error = losses.squared_error(pixels, batch.target)
+        terms = {"colour": error.mean()}
+        if weights.uncertainty > 0:
+            terms["colour"] = weights.uncertainty * losses.uncertain_error(
+                pixels, batch.target, traced.averaged["uncertainty"], batch.in_face, progress
+            )
+        terms["entropy"] = weights.entropy * losses.opacity_entropy(traced.opacity)
+        terms["ambient"] = (
+            weights.ambient * progress * losses.ambient_attention(attention["audio"], attention["eye"], batch.in_face)
+        )
+        assert traced.weights is not None
+        if weights.distortion > 0:
+            spread = distortion(traced.weights, samples.t, samples.steps, samples.ray_starts)
+            terms["distortion"] = weights.distortion * spread.mean()
+        if weights.matte > 0:
+            fade = exponential(1.0, 0.1, progress)
+            terms["matte"] = weights.matte * fade * (traced.opacity - batch.head).square().mean()
+        if weights.structure > 0 and stage.patch > 0:
+            patches = (-1, stage.patch, stage.patch, 3)
+            terms["structure"] = weights.structure * losses.structural_dissimilarity(
+                pixels.reshape(patches), batch.target.reshape(patches)
+            )
+        if isinstance(self.grid, VisibilityGrid):
+            count = samples.n_samples
+            self.grid.observe(samples.positions[:count], traced.weights.detach()[:count])
+        return terms, float(error.mean())
+
+    def _render(self, stage: HeadStageConfig, batch: RayBatch, samples: RaySamples) -> RenderedRays:
+        condition = self._condition(stage, batch.frames)
+        several = batch.frames.numel() > 1
+
+        def field(positions: Tensor, directions: Tensor, ray_ids: Tensor) -> FieldSamples:
+            out = self.head(
+                positions,
+                directions[ray_ids],
+                condition,
+                batch.frame_of_ray[ray_ids] if several else None,
+                with_uncertainty=stage.weights.uncertainty > 0,
+            )
+            averaged = {} if out.uncertainty is None else {"uncertainty": out.uncertainty}
+            summed = {"audio": out.audio_attention, "eye": out.eye_attention}
+            return FieldSamples(out.density, out.colour, averaged, summed)
+
+        return render_samples(field, samples, batch.directions)
+
+    def _condition(self, stage: HeadStageConfig, frames: Int[Tensor, "frames"]) -> HeadCondition:
+        inputs = self.inputs[frames]
+        if stage.condition_noise > 0:
+            inputs = inputs + stage.condition_noise * torch.randn(
+                inputs.shape, generator=self.noise, device=self.device
+            )
+        noise = (torch.rand(len(frames), generator=self.noise, device=self.device) * 2 - 1) * stage.eye_noise
+        chosen = torch.tensor(self.store.frames, device=self.device)[frames]
+        return HeadCondition(
+            audio=self._encode(inputs),
+            eye=(self.eye[frames] + noise)[:, None],
+            code=self.head.codes[chosen],
+        )
+
+    def _encode(self, inputs: Tensor) -> Float[Tensor, "frames width"]:
+        if self.preset.condition == "audio":
+            return self.head.encode_audio(inputs)
+        return self.head.encode_expression(inputs)
+
+    @torch.no_grad()
+    def _update_grid(self) -> None:
+        if self.n_steps % GRID_INTERVAL:
+            return
+        if isinstance(self.grid, VisibilityGrid):
+            self.grid.update()
+            return
+        # The paper's occupancy: the density under one random training frame's sound and eyes (SPEC 2.5).
+        k = torch.tensor([int(self.generator.integers(len(self.store.frames)))], device=self.device)
+        condition = self.head.test_condition(self._encode(self.inputs[k]), self.eye[k][:, None])
+        self.grid.update(lambda points: self.head.density(points, condition), generator=self.noise)
+
+
+def _face_regions(clip: Clip, frames: list[int]) -> tuple[FaceRegions, Int[np.ndarray, "frames 4"]]:
+    """Rectangles of mouth, eyes and the whole face of the chosen frames."""
+    points = clip.track.landmarks_px[frames, :, :2].numpy()
+    size = (clip.info.height, clip.info.width)
+    eyes = [rectangles(points[:, list(ring)], 0.4, *size) for ring in (indices.RIGHT_EYE_RING, indices.LEFT_EYE_RING)]
+    regions = FaceRegions(
+        mouth=rectangles(points[:, list(indices.OUTER_LIPS)], 0.25, *size), eyes=np.stack(eyes, axis=1)
+    )
+    return regions, rectangles(points[:, : indices.N_MESH], 0.0, *size)

@@ -1,0 +1,233 @@
+"""From a clip folder to a portrait file: fit the lips, train the head, train the torso, write one file.
+
+Read this file from top to bottom to know what training does; a stage's single step is in `head.py` and `torso.py`, the loop
+around it in `loop.py`.
+"""
+
+import datetime
+import json
+import platform
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from loquent import __version__
+from loquent.data.clip import Clip
+from loquent.data.frame_store import FrameStore, spread_frames
+from loquent.errors import InputError
+from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
+from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
+from loquent.motion import Motion
+from loquent.nn.lip_predictor import WINDOW_STEPS
+from loquent.portrait import Portrait, for_new_frames
+from loquent.progress import Progress
+from loquent.speech.kinds import speech_kind
+from loquent.speech.windows import frame_contexts, frame_windows
+from loquent.storage import file_digest, write_json
+from loquent.training.budget import Budget
+from loquent.training.checkpoints import CHECKPOINT, HEAD_DONE, Checkpoint
+from loquent.training.head import HeadTrainer
+from loquent.training.lips import LipFit, fit_lip_predictor
+from loquent.training.loop import run_stage, snapshot
+from loquent.training.presets import Preset
+from loquent.training.torso import TorsoTrainer
+
+N_CODES = 10_000
+"""Appearance codes of the papers' models (SPEC 2.4); more when a clip has more frames."""
+TORSO_FRAMES = 800
+"""Most frames whose torso layers are kept in memory."""
+CLOSING_S = 4.0
+"""Seconds of a time budget kept for writing the portrait."""
+LOADING_SHARE = 1.6
+"""Reading torso layers and starting up take about this much of the time that reading frames took, in all."""
+
+
+def train(
+    clip: Clip, out: Path, preset: Preset, *, minutes: float | None = None, seed: int = 0, device: str = "auto"
+) -> Portrait:
+    """Train a portrait of `clip` and write it to `out`; a run that was interrupted goes on where it stopped.
+
+    What a run needs to go on lies in the folder ``<out>.run`` beside the portrait, with curves for TensorBoard and preview
+    pictures; the folder can be deleted when the portrait is there.
+
+    Args:
+        clip: the opened clip folder.
+        out: the portrait file to write.
+        preset: what to do; see `loquent.training.presets`.
+        minutes: time budget instead of the preset's; 0 = count the preset's steps.
+        seed: of all random numbers.
+        device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for the best there is.
+
+    Raises:
+        InputError: the run folder belongs to another run, or the device is not there.
+        ClipError: a file of the clip is damaged.
+        DivergenceError: training did not converge.
+    """
+    if minutes is not None:
+        preset = replace(preset, minutes=minutes)
+    return _Run(clip, out, preset, seed, _device(device)).finish()
+
+
+class _Run:
+    """One training run: its folder, its clock and its stages."""
+
+    def __init__(self, clip: Clip, out: Path, preset: Preset, seed: int, device: torch.device) -> None:
+        self.clip, self.out, self.preset, self.seed, self.device = clip, out, preset, seed, device
+        self.folder = out.with_name(out.name + ".run")
+        self._claim_folder()
+        self.frames = spread_frames(clip.train_frames, preset.max_frames)
+        self.lips: LipFit | None = None
+        self.loading_s = 0.0
+
+    def finish(self) -> Portrait:
+        """Everything from here to the portrait file."""
+        torch.manual_seed(self.seed)
+        if self.preset.condition == "expression":
+            self.lips = self._fit_lips()
+        curves = SummaryWriter(str(self.folder / "curves"))
+        try:
+            head = self._train_head(curves)
+            torso = self._train_torso(curves)
+        finally:
+            curves.close()
+        portrait = self._portrait(head, torso)
+        portrait.save(self.out)
+        (self.folder / CHECKPOINT).unlink(missing_ok=True)
+        (self.folder / HEAD_DONE).unlink(missing_ok=True)
+        return portrait
+
+    def _fit_lips(self) -> LipFit:
+        """The path from sound to lips comes first: it takes a second."""
+        train_part = slice(0, self.clip.info.n_train)
+        ids = self.clip.track.frame_ids[train_part]
+        windows = frame_windows(self.clip.speech_features(), ids, length=WINDOW_STEPS)
+        return fit_lip_predictor(windows, self.clip.track.expression[train_part], self.clip.info.fps)
+
+    def _head_inputs(self) -> Float[Tensor, "frames ..."]:
+        """What moves the lips in the training frames: tracked expression, or windows of sound."""
+        if self.preset.condition == "expression":
+            return self.clip.track.expression[list(self.frames)]
+        return frame_contexts(self.clip.speech_features(), self.clip.track.frame_ids[list(self.frames)])
+
+    def _train_head(self, curves: SummaryWriter) -> HeadTrainer:
+        started = time.monotonic()
+        with Progress("Reading frames", len(self.frames), unit="frame") as bar:
+            store = FrameStore.load(self.clip, self.frames, bar.advance)
+        self.loading_s = time.monotonic() - started
+        config = ErNerfConfig(
+            condition=self.preset.condition,
+            audio_width_in=speech_kind(self.clip.info.speech_kind).width,
+            expression_width_in=self.clip.track.expression.shape[1],
+            levels=self.preset.levels,
+            n_codes=max(N_CODES, self.clip.n_frames),
+        )
+        trainer = HeadTrainer(
+            self.clip, store, ErNerfHead(config), self._head_inputs(), self.preset, self.device, self.seed
+        )
+        done = Checkpoint.load(self.folder / HEAD_DONE)
+        if done is not None:
+            trainer.restore(done.tensors, done.facts["trainer"])
+            return trainer
+        for number, stage in enumerate(self.preset.head):
+            self._run_stage(stage.name, number, stage, trainer, curves)
+        snapshot(len(self.preset.head) - 1, trainer).save(self.folder / HEAD_DONE)
+        return trainer
+
+    def _train_torso(self, curves: SummaryWriter) -> TorsoTrainer:
+        frames = spread_frames(self.clip.train_frames, min(TORSO_FRAMES, self.preset.max_frames))
+        torso = ErNerfTorso(ErNerfTorsoConfig(n_codes=max(N_CODES, self.clip.n_frames)))
+        with Progress("Reading torso layers", len(frames), unit="frame") as bar:
+            trainer = TorsoTrainer(self.clip, frames, torso, self.preset, self.device, self.seed, bar.advance)
+        self._run_stage("torso", len(self.preset.head), self.preset.torso, trainer, curves)
+        return trainer
+
+    def _run_stage(
+        self, name: str, number: int, stage: Any, trainer: HeadTrainer | TorsoTrainer, curves: SummaryWriter
+    ) -> None:
+        """Run one stage, or what an interrupted run left of it."""
+        working_s = max(self.preset.minutes * 60 - LOADING_SHARE * self.loading_s - CLOSING_S, self.preset.minutes * 30)
+        budget = Budget(stage.steps, seconds=stage.share * working_s)
+        checkpoint = Checkpoint.load(self.folder / CHECKPOINT)
+        if checkpoint is not None and checkpoint.facts["stage"] > number:
+            return
+        if checkpoint is not None and checkpoint.facts["stage"] == number:
+            trainer.restore(checkpoint.tensors, checkpoint.facts["trainer"])
+            budget.done_steps, budget.spent_s = checkpoint.facts["done_steps"], checkpoint.facts["spent_s"]
+        run_stage(name, number, stage, trainer, budget, self.folder, curves)
+
+    def _portrait(self, head: HeadTrainer, torso: TorsoTrainer) -> Portrait:
+        head.head.load_state_dict(head.averaged.tensors)
+        torso.torso.load_state_dict(torso.averaged.tensors)
+        chosen = list(self.frames) if self.preset.mean_code else [0]
+        small_head, small_torso = for_new_frames(
+            head.head,
+            torso.torso,
+            head_code=head.head.codes.detach()[chosen].mean(dim=0),
+            torso_code=torso.torso.codes.detach()[torso.frames if self.preset.mean_code else chosen].mean(dim=0),
+        )
+        return Portrait(
+            head=small_head,
+            torso=small_torso,
+            occupied=head.grid.occupied.clone(),
+            torso_occupancy=torso.grid,
+            background=torch.from_numpy(self.clip.background.copy()),
+            camera=self.clip.camera,
+            track=Motion(self.clip.track.world_from_camera, self.clip.eye),
+            track_frame_ids=self.clip.track.frame_ids,
+            speech_kind=self.clip.info.speech_kind,
+            lips=self.lips.predictor if self.lips else None,
+            march=head.march,
+            record={
+                "clip": self.clip.info.name,
+                "train_frames": self.clip.info.n_train,
+                "preset": asdict(self.preset),
+                "seed": self.seed,
+                "device": _device_name(self.device),
+                "head_steps": head.n_steps,
+                "torso_steps": torso.n_steps,
+                "lip_correlation": [round(r, 3) for r in self.lips.correlation] if self.lips else [],
+                "loquent": __version__,
+                "torch": torch.__version__,
+                "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            },
+            licences={"code": "MIT (Loquent)", "person": "the clip's; ask whoever is shown"},
+        )
+
+    def _claim_folder(self) -> None:
+        """Make the run folder, or check that it was made by the same run."""
+        mine = {
+            "clip": str(self.clip.folder.resolve()),
+            "track_sha256": file_digest(self.clip.folder / "track.safetensors"),
+            "preset": asdict(self.preset),
+            "seed": self.seed,
+        }
+        path = self.folder / "run.json"
+        unfinished = (self.folder / CHECKPOINT).exists() or (self.folder / HEAD_DONE).exists()
+        if path.is_file() and unfinished and json.loads(path.read_text()) != json.loads(json.dumps(mine)):
+            raise InputError(
+                f"{self.folder} holds an unfinished run with other settings or of another clip. Repeat that run's command to "
+                f"finish it, delete the folder to give it up, or choose another --out."
+            )
+        write_json(path, mine)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name not in ("cpu", "cuda"):
+        raise InputError(f"--device must be cpu, cuda or auto, but is {name!r}.")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda was asked for, but PyTorch finds no CUDA device here; use --device cpu.")
+    return torch.device(name)
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
