@@ -1,7 +1,7 @@
 """The cells of a cubic grid over [-1, 1]³, indexed [x, y, z]: centres, neighbours, cameras that see them, Morton order."""
 
 import torch
-from jaxtyping import Bool, Float, Int, Num, UInt8
+from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from torch import Tensor
 
 from loquent.geometry.cameras import Camera
@@ -27,7 +27,7 @@ def cells_in_box(box: Box, cells: int) -> Bool[Tensor, "cells cells cells"]:
     return x[:, None, None] & y[:, None] & z
 
 
-def dilate(values: Num[Tensor, "cells cells cells"]) -> Num[Tensor, "cells cells cells"]:
+def dilate(values: Shaped[Tensor, "cells cells cells"]) -> Shaped[Tensor, "cells cells cells"]:
     """The largest value among each cell and its six neighbours; for booleans, whether any is set (SPEC 2.5)."""
     largest = values.clone()
     for axis in range(3):
@@ -73,12 +73,12 @@ def seen_cells(
     return changes.cumsum(2)[..., :cells] > 0
 
 
-def from_morton(values: Num[Tensor, "n"], cells: int) -> Num[Tensor, "cells cells cells"]:
+def from_morton(values: Shaped[Tensor, "n"], cells: int) -> Shaped[Tensor, "cells cells cells"]:
     """Values of all cells in Morton order, as RAD-NeRF and ER-NeRF store them, indexed [x, y, z]."""
     return values[_morton_codes(cells)]
 
 
-def to_morton(values: Num[Tensor, "cells cells cells"]) -> Num[Tensor, "n"]:
+def to_morton(values: Shaped[Tensor, "cells cells cells"]) -> Shaped[Tensor, "n"]:
     """The inverse of :func:`from_morton`."""
     ordered = torch.empty_like(values.reshape(-1))
     ordered[_morton_codes(values.shape[0])] = values

@@ -7,7 +7,6 @@ samples of every ray that still sees something, then the next few, so that what 
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -36,17 +35,8 @@ class FieldSamples:
     """Further values [samples] that are plainly summed along the ray, such as attention (SPEC 2.7)."""
 
 
-class Field(Protocol):
-    """Any function from places and viewing directions to density and colour."""
-
-    def __call__(
-        self,
-        positions: Float[Tensor, "samples 3"],
-        directions: Float[Tensor, "rays 3"],
-        ray_ids: Int[Tensor, "samples"],
-    ) -> FieldSamples:
-        """Sample i lies at ``positions[i]`` and is seen along ``directions[ray_ids[i]]``."""
-        ...
+Field = Callable[[Float[Tensor, "samples 3"], Float[Tensor, "rays 3"], Int[Tensor, "samples"]], FieldSamples]
+"""From positions, directions and ray ids: sample i lies at ``positions[i]``, seen along ``directions[ray_ids[i]]``."""
 
 
 @dataclass(frozen=True)
@@ -145,11 +135,9 @@ def render_waves(
     total, opacity = samples.near.new_zeros(0), samples.near.new_zeros(n_rays)
     sums, asked = samples.near.new_zeros(0), torch.zeros(n_rays, dtype=torch.int64, device=device)
     answers: FieldSamples | None = None
-    while given < max_samples:
-        live = live[counts[live] > given]
-        if len(live) == 0 and answers is not None:
-            break
+    while given < max_samples and (len(live) > 0 or answers is None):
         n = waves(n_rays, max(len(live), 1))
+        live = live[counts[live] > given]
         taken = (counts[live] - given).clamp(max=n)
         places = torch.arange(n, device=device)
         index = (samples.ray_starts[live, None] + given + places)[places < taken[:, None]]
