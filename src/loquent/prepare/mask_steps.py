@@ -1,0 +1,87 @@
+"""The steps that separate head, body and background: plate, mattes, torso layer (SPEC 1.9, steps 4 to 6)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from safetensors.numpy import load_file, save
+
+from loquent.face.segmentation import PersonSegmenter
+from loquent.media.images import read_image, write_image
+from loquent.prepare.background import BackgroundPlate, estimate_background
+from loquent.prepare.mattes import estimate_mattes
+from loquent.prepare.parallel import ordered_map
+from loquent.prepare.pipeline import Step, Workplace
+from loquent.prepare.torso_layer import torso_layer
+from loquent.prepare.track import TRACK, read_track_tensors
+from loquent.storage import write_bytes
+
+PLATE = "measured/plate.safetensors"
+
+
+def background_step() -> Step:
+    """Estimate the static plate behind the person."""
+    return Step("background", "Finding the background", _find_background, ("frames", TRACK), ("background.png", PLATE))
+
+
+def mattes_step() -> Step:
+    """Write mattes/: head, neck with torso, background of every usable frame."""
+    inputs = ("frames", TRACK, "background.png", PLATE)
+    return Step("mattes", "Separating head, body, background", _write_mattes, inputs, ("mattes",))
+
+
+def torso_step() -> Step:
+    """Write torso/: neck and torso in-painted under the head."""
+    return Step("torso", "Painting the torso layer", _write_torsos, ("frames", TRACK, "mattes"), ("torso",))
+
+
+def _find_background(work: Workplace) -> None:
+    files = _usable_files(work)
+    with PersonSegmenter() as segmenter:
+
+        def frame(i: int) -> UInt8[np.ndarray, "height width 3"]:
+            work.advance(i, len(files), frame=int(files[i].stem))
+            return read_image(files[i])
+
+        plate = estimate_background(frame, lambda i: segmenter.matte(read_image(files[i])), len(files))
+    write_image(work.output("background.png"), plate.image)
+    write_bytes(work.output(PLATE), save({"seen": plate.seen, "noise_std": plate.noise_std}))
+
+
+def _write_mattes(work: Workplace) -> None:
+    files = _usable_files(work)
+    landmarks = read_track_tensors(work.input(TRACK))["landmarks_px"]
+    plate = BackgroundPlate(image=read_image(work.input("background.png")), **load_file(work.input(PLATE)))
+    folder = work.output_folder("mattes")
+
+    def segmented() -> Iterator[tuple[int, UInt8[np.ndarray, "height width 3"], Float[np.ndarray, "height width"]]]:
+        with PersonSegmenter() as segmenter:
+            for i, picture in enumerate(ordered_map(read_image, files)):
+                work.advance(i, len(files), frame=int(files[i].stem))
+                yield i, picture, segmenter.matte(picture)
+
+    def write(item: tuple[int, UInt8[np.ndarray, "height width 3"], Float[np.ndarray, "height width"]]) -> None:
+        i, picture, person = item
+        write_image(folder / f"{files[i].stem}.png", estimate_mattes(picture, person, landmarks[i], plate))
+
+    for _ in ordered_map(write, segmented()):
+        pass
+
+
+def _write_torsos(work: Workplace) -> None:
+    files = _usable_files(work)
+    mattes, folder = work.input("mattes"), work.output_folder("torso")
+
+    def write(file: Path) -> None:
+        name = f"{file.stem}.png"
+        write_image(folder / name, torso_layer(read_image(file), read_image(mattes / name)))
+
+    for i, _ in enumerate(ordered_map(write, files)):
+        work.advance(i, len(files), frame=int(files[i].stem))
+
+
+def _usable_files(work: Workplace) -> list[Path]:
+    """The frames that have a track."""
+    frame_ids = read_track_tensors(work.input(TRACK))["frame_ids"].tolist()
+    return [work.input("frames") / f"{frame_id:06d}.jpg" for frame_id in frame_ids]

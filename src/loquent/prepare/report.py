@@ -1,0 +1,59 @@
+"""What `prepare` and `doctor` show on the terminal."""
+
+import sys
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+
+from loquent.data.clip import Clip
+from loquent.progress import Progress
+
+
+class Bars:
+    """Draws one bar for the whole run and one for the step that is running."""
+
+    def __init__(self) -> None:
+        self._whole: Progress | None = None
+        self._step: Progress | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for bar in (self._step, self._whole):
+            if bar is not None:
+                bar.__exit__(kind, error, trace)
+
+    def start(self, step: str, title: str, number: int, n_steps: int) -> None:
+        """A step begins."""
+        if self._whole is None:
+            self._whole = Progress("Preparing", n_steps, unit="step").__enter__()
+        self._step = Progress(f"{title} ({number}/{n_steps})", unit="frame").__enter__()
+
+    def advance(self, done: int, total: int) -> None:
+        """It has done `done` of `total` frames (0 = not known)."""
+        assert self._step is not None
+        self._step.set(done, total=total or None)
+
+    def finish(self, step: str, *, skipped: bool) -> None:
+        """It is done, or was done before."""
+        assert self._step is not None
+        assert self._whole is not None
+        self._step.__exit__(None, None, None)
+        self._step = None
+        self._whole.advance(note="found done" if skipped else "")
+
+
+def print_clip(clip: Clip) -> None:
+    """Say what a clip folder holds."""
+    info = clip.info
+    console = Console(file=sys.stdout, highlight=False)
+    console.print(
+        f"{clip.folder}: {clip.n_frames} of {info.n_source_frames} frames usable, {info.width}x{info.height}, "
+        f"{info.n_train} for training; sound offset {info.sound_offset_s:+.2f} s taken out "
+        f"(confidence {info.sound_offset_confidence:.2f}).",
+        soft_wrap=True,
+    )

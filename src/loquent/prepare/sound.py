@@ -1,0 +1,71 @@
+"""The step that writes the sound so that its sample 0 belongs to frame 0 and the lips match it."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+from safetensors.torch import save
+
+from loquent.face.lips import lip_opening
+from loquent.media.audio import read_waveform, write_wav
+from loquent.prepare.ingest import read_survey
+from loquent.prepare.pipeline import SOURCE, Step, Workplace
+from loquent.prepare.sound_offset import SoundOffset, measure_sound_offset
+from loquent.prepare.track import TRACK, read_track_tensors
+from loquent.speech.kinds import extract
+from loquent.storage import write_bytes, write_json
+
+SAMPLE_RATE_HZ = 16000
+SOUND = "sound.wav"
+OFFSET = "measured/sound_offset.json"
+
+
+def sound_step(start_s: float, sound_offset_s: float | None) -> Step:
+    """Write sound.wav, with the lag between lips and sound taken out (measured unless `sound_offset_s` is given)."""
+    parameters = {"start_s": start_s, "sound_offset_s": sound_offset_s}
+    inputs = (SOURCE, "measured/survey.json", TRACK)
+    return Step("sound", "Aligning the sound", _write_sound, inputs, (SOUND, OFFSET), 1, parameters)
+
+
+def speech_step(kind: str) -> Step:
+    """Write speech/<kind>.safetensors: the features of the whole sound."""
+    return Step("speech", "Listening", _write_speech, (SOUND,), (f"speech/{kind}.safetensors",), 1, {"kind": kind})
+
+
+def shifted(
+    waveform: Float32[np.ndarray, "samples"], offset_s: float, n_samples: int
+) -> Float32[np.ndarray, "{n_samples}"]:
+    """`n_samples` of the waveform from `offset_s` on (negative: silence first), silence where it has none."""
+    start = round(offset_s * SAMPLE_RATE_HZ)
+    result = np.zeros(n_samples, np.float32)
+    part = waveform[max(0, start) : max(0, start + n_samples)]
+    first = max(0, -start)
+    result[first : first + len(part)] = part
+    return result
+
+
+def _write_sound(work: Workplace) -> None:
+    survey, track = read_survey(work), read_track_tensors(work.input(TRACK))
+    waveform = read_waveform(work.input(SOURCE))
+    start_s, given = work.parameters["start_s"], work.parameters["sound_offset_s"]
+    if given is None:
+        opening = lip_opening(track["landmarks_px"])
+        offset = measure_sound_offset(opening, track["frame_ids"], shifted(waveform, start_s, len(waveform)))
+    else:
+        offset = SoundOffset(given, 1.0, given)
+    n_samples = round(survey.n_frames * SAMPLE_RATE_HZ / 25)
+    write_wav(work.output(SOUND), shifted(waveform, start_s + offset.applied_s, n_samples), SAMPLE_RATE_HZ)
+    write_json(work.output(OFFSET), asdict(offset))
+
+
+def read_sound_offset(path: Path) -> SoundOffset:
+    """The offset as the step stored it."""
+    return SoundOffset(**json.loads(path.read_text()))
+
+
+def _write_speech(work: Workplace) -> None:
+    kind = work.parameters["kind"]
+    features = extract(kind, read_waveform(work.input(SOUND)), SAMPLE_RATE_HZ)
+    write_bytes(work.output(f"speech/{kind}.safetensors"), save({"features": features.contiguous()}))

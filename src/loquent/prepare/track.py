@@ -1,0 +1,89 @@
+"""The step that turns landmarks into what a field is conditioned on: head pose, blink, mouth shape (SPEC 1.5, 1.10)."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool
+from safetensors.numpy import load_file, save
+
+from loquent.data.clip import default_train_count
+from loquent.errors import MediaError
+from loquent.face.blink import closedness
+from loquent.face.expression import ExpressionBasis
+from loquent.face.head_pose import HeadPoses, fit_head_pose, prior_focal, rotation_angles_deg
+from loquent.face.landmarks import LandmarkTrack
+from loquent.geometry.cameras import Camera
+from loquent.prepare.ingest import MIN_FRAMES
+from loquent.prepare.landmarks import LANDMARKS, read_frame_ids, read_landmarks
+from loquent.prepare.pipeline import SOURCE, Step, Workplace
+from loquent.storage import write_bytes, write_json
+
+TRACK = "measured/track.safetensors"
+TRACK_FIGURES = "measured/track_figures.json"
+_N_EXPRESSION = 8
+
+
+def track_step(size: int, focal_px: float | None) -> Step:
+    """Head pose, blink and mouth shape of every usable frame."""
+    parameters = {"size": size, "focal_px": focal_px or prior_focal(size, size)}
+    inputs, outputs = (SOURCE, "frames", LANDMARKS), (TRACK, TRACK_FIGURES)
+    return Step("track", "Measuring head pose, eyes, mouth", _measure, inputs, outputs, 1, parameters)
+
+
+def usable_frames(landmarks: LandmarkTrack, size: int) -> Bool[np.ndarray, "frames"]:
+    """Which frames show the whole face: found, inside the picture, and about as large as in the rest of the clip."""
+    points = landmarks.points_px[..., :2]
+    low, high = points.min(axis=1), points.max(axis=1)
+    face_px = (high - low).max(axis=1)
+    found = landmarks.found
+    if not found.any():
+        return found
+    inside = ((low > -0.02 * size) & (high < 1.02 * size)).all(axis=1)
+    typical_px = float(np.median(face_px[found]))
+    return np.asarray(found & inside & (face_px > typical_px / 1.8) & (face_px < typical_px * 1.8))
+
+
+def _measure(work: Workplace) -> None:
+    landmarks = read_landmarks(work.input(LANDMARKS))
+    size, focal_px = work.parameters["size"], work.parameters["focal_px"]
+    usable = usable_frames(landmarks, size)
+    if usable.sum() < MIN_FRAMES:
+        raise MediaError(
+            f"only {int(usable.sum())} of the {len(usable)} frames of {work.input(SOURCE).name} show a whole face; at least "
+            f"{MIN_FRAMES} are needed. Give a video in which one person faces the camera most of the time."
+        )
+    frame_ids = np.array(read_frame_ids(work.input("frames")), np.int64)[usable]
+    points = landmarks.points_px[usable]
+    blendshapes = None if landmarks.blendshapes is None else landmarks.blendshapes[usable]
+    poses = fit_head_pose(points, Camera.centred(size, size, focal_px))
+    n_train = default_train_count(len(points))
+    basis = ExpressionBasis.fit(points, n_train, _N_EXPRESSION)
+    tensors = {
+        "frame_ids": frame_ids,
+        "world_from_camera": poses.world_from_camera.astype(np.float32),
+        "landmarks_px": points,
+        "blink": closedness(points, blendshapes).astype(np.float32),
+        "expression": basis.coefficients(points).astype(np.float32),
+    }
+    write_bytes(work.output(TRACK), save({name: np.ascontiguousarray(values) for name, values in tensors.items()}))
+    write_json(work.output(TRACK_FIGURES), {"focal_px": focal_px, **_figures(landmarks, poses)})
+
+
+def _figures(landmarks: LandmarkTrack, poses: HeadPoses) -> dict[str, float]:
+    """Measured quality of the track."""
+    angles = rotation_angles_deg(poses.world_from_camera)
+    jitter = np.linalg.norm(np.diff(poses.world_from_camera[:, :3, 3], n=2, axis=0), axis=1)
+    return {
+        "usable_share": len(poses.error_px) / len(landmarks.n_faces),
+        "reprojection_error_px": float(np.median(poses.error_px)),
+        "reprojection_error_p95_px": float(np.percentile(poses.error_px, 95)),
+        "yaw_range_deg": float(np.ptp(angles[:, 1])),
+        "pitch_range_deg": float(np.ptp(angles[:, 0])),
+        "camera_jitter": float(np.median(jitter)),
+    }
+
+
+def read_track_tensors(path: Path) -> dict[str, np.ndarray]:
+    """The track as the step stored it: the fields of :class:`loquent.data.clip.ClipTrack` as arrays."""
+    tensors: dict[str, np.ndarray] = load_file(path)
+    return tensors
