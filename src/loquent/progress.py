@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sized
 from types import TracebackType
-from typing import ClassVar, Self, TextIO, TypeVar
+from typing import ClassVar, TextIO, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -38,7 +38,7 @@ class Progress:
         self._task: TaskID | None = None
         self._started = self._last_line = 0.0
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Progress":
         self._started = self._last_line = time.monotonic()
         if self._stream.isatty():
             self._owns_screen = not Progress._screens

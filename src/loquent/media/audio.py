@@ -4,6 +4,7 @@ import wave
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -156,7 +157,7 @@ def write_wav(path: Path, waveform: Float[np.ndarray, "samples"], sample_rate_hz
 
 
 def _as_float(frame: AudioFrame) -> Float[np.ndarray, "channels samples"]:
-    samples = frame.to_ndarray()
+    samples: np.ndarray[Any, Any] = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
     if samples.dtype == np.uint8:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Self
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,13 +25,13 @@ class Orientation:
     """Left and right are swapped after turning (front cameras of some phones)."""
 
     @classmethod
-    def of(cls, frame: VideoFrame) -> Self:
+    def of(cls, frame: VideoFrame) -> "Orientation":
         """Read the display matrix of a frame; angles are rounded to quarter turns."""
-        if "DISPLAYMATRIX" not in frame.side_data:
+        side_data: Any = frame.side_data  # a mapping; PyAV's stub types it otherwise
+        if "DISPLAYMATRIX" not in side_data:
             return cls(0, False)
-        matrix = (
-            np.frombuffer(bytes(frame.side_data["DISPLAYMATRIX"]), np.int32).reshape(3, 3)[:2, :2].astype(np.float64)
-        )
+        stored = np.frombuffer(bytes(side_data["DISPLAYMATRIX"]), np.int32).reshape(3, 3)
+        matrix = stored[:2, :2].astype(np.float64)
         is_mirrored = bool(np.linalg.det(matrix) < 0)
         if is_mirrored:
             matrix = matrix @ np.diag([-1.0, 1.0])
@@ -65,7 +65,7 @@ def to_rgb(frame: VideoFrame, pixel_aspect: Fraction | None) -> UInt8[np.ndarray
     """The picture a player would show."""
     is_untagged = frame.colorspace == UNSPECIFIED_COLORSPACE
     guessed = Colorspace.ITU709 if frame.height >= HIGH_DEFINITION_ROWS else Colorspace.ITU601
-    stored = frame.to_ndarray(
+    stored: np.ndarray[Any, Any] = frame.to_ndarray(
         format="rgb24",
         src_colorspace=guessed if is_untagged and "rgb" not in frame.format.name else None,
         interpolation=Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND,

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 import av
 import numpy as np
@@ -74,7 +73,7 @@ class VideoWriter:
         """Frames written so far."""
         return self._n_frames
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "VideoWriter":
         temporary = self._exit.enter_context(atomic_path(self._path))
         try:
             self._open(temporary)

@@ -38,7 +38,7 @@ class SpeechExtractor(Protocol):
         ...
 
 
-KINDS = {kind.name: kind for kind in (SpeechKind("log_mel", rate_hz=50, width=64, look_ahead_s=0.02),)}
+KINDS = {kind.name: kind for kind in (SpeechKind("log_mel", rate_hz=50, width=40, look_ahead_s=0.02),)}
 """Every kind there is, by name."""
 
 EXTRACTORS = {"log_mel": "loquent.speech.log_mel:LogMel"}

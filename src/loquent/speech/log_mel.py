@@ -31,9 +31,9 @@ SPEECH_RANGE = 10 ** (-15 / 20)
 MOST_GAIN = 10 ** (30 / 20)
 """The level is changed by at most 30 dB, so that the noise of a silent file is not blown up into speech."""
 
-POWER_FLOOR = 1e-7
-"""Added to the mean square in a band: about 50 dB below speech. Digital silence gives exactly this."""
-MEAN, SCALE = -10.5, 3.0
+POWER_FLOOR = 1e-9
+"""Added to the mean square in a band: about 65 dB below speech. Digital silence gives exactly this."""
+MEAN, SCALE = -15.5, 3.5
 """Fixed shift and scale of the logarithm."""
 
 

@@ -71,4 +71,5 @@ def frame_contexts(
     """
     around = torch.arange(-(CONTEXT_SIZE // 2), CONTEXT_SIZE - CONTEXT_SIZE // 2, device=frame_ids.device)
     ids = frame_ids.long()[:, None] + around
-    return frame_windows(features, ids.reshape(-1)).unflatten(0, (frame_ids.numel(), CONTEXT_SIZE))
+    windows = frame_windows(features, ids.reshape(-1))
+    return windows.reshape(frame_ids.numel(), CONTEXT_SIZE, features.shape[1], WINDOW_LENGTH)
