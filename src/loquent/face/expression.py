@@ -1,4 +1,8 @@
-"""Lip and jaw shape in a few numbers: principal components of the mouth's motion with the head's motion taken out."""
+"""Lip and jaw shape in a few numbers, with the head's motion taken out.
+
+The first number is how far the lips are open, since that is what speech moves most and what is scored; the others are the
+principal components of the motion that opening does not explain. All are uncorrelated over the training frames.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +21,17 @@ POINTS: Final = (*indices.OUTER_LIPS, *indices.INNER_LIPS, *indices.JAW)
 """The 57 landmarks whose motion is described: both rings of the lips, chin and lower jaw."""
 
 
+def _gap_between_lips() -> np.ndarray:
+    """What multiplies flattened mouth points to give the height of the gap between the inner lips' middles."""
+    weights = np.zeros((len(POINTS), 3))
+    weights[POINTS.index(indices.LOWER_LIP_INNER), 1] = 1.0
+    weights[POINTS.index(indices.UPPER_LIP_INNER), 1] = -1.0
+    return weights.ravel()
+
+
+_GAP: Final = _gap_between_lips()
+
+
 @dataclass(frozen=True)
 class ExpressionBasis:
     """Principal mouth motions of one person, fitted on training frames only."""
@@ -26,9 +41,11 @@ class ExpressionBasis:
     mean: Float[np.ndarray, "motions"]
     """Mean mouth shape, flattened."""
     components: Float[np.ndarray, "coefficients motions"]
-    """Motion per unit of each coefficient; orthogonal, of falling length. The first opens the mouth when positive."""
+    """Motion per unit of each coefficient."""
+    opening_spread: float
+    """Standard deviation of the lip opening over the training frames, in distances between the outer eye corners."""
     explained: Float[np.ndarray, "coefficients"]
-    """Share of the training frames' variance that each coefficient explains."""
+    """Share of the training frames' variance that each coefficient explains; falling from the second on."""
     drift_hz: float | None
     """Motion slower than this is taken out before, None: nothing is."""
     fps: float
@@ -65,19 +82,27 @@ class ExpressionBasis:
         face = mean_face(points_px[:n_train][seen].astype(np.float64))
         motions = _mouth(points_px[:n_train], face, drift_hz, fps)[seen]
         mean = motions.mean(axis=0)
-        _, strength, directions = np.linalg.svd(motions - mean, full_matrices=False)
-        spread = strength / np.sqrt(len(motions))
-        components = directions[:n_coefficients] * spread[:n_coefficients, None]
-        opening = components.reshape(n_coefficients, len(POINTS), 3)[:, POINTS.index(indices.LOWER_LIP_INNER), 1]
-        components *= np.where(opening < 0, -1.0, 1.0)[:, None]
-        explained = spread[:n_coefficients] ** 2 / max(float((spread**2).sum()), 1e-30)
-        return cls(face, mean, components, explained, drift_hz, fps)
+        motions -= mean
+        total = max(float((motions**2).sum()), 1e-30)
+        opening = motions @ _GAP
+        opening_spread = max(float(opening.std()), 1e-9)
+        by_opening = (opening / opening_spread) @ motions / len(motions)  # regression of the motion on the opening
+        rest = motions - np.outer(opening / opening_spread, by_opening)
+        _, strength, directions = np.linalg.svd(rest, full_matrices=False)
+        spread = strength[: n_coefficients - 1] / np.sqrt(len(motions))
+        components = np.vstack([by_opening, directions[: n_coefficients - 1] * spread[:, None]])
+        largest = np.take_along_axis(components, np.abs(components).argmax(axis=1, keepdims=True), axis=1)
+        components[1:] *= np.sign(largest[1:])  # else a sign would depend on the linear algebra library
+        explained = (components**2).sum(axis=1) * len(motions) / total
+        return cls(face, mean, components, opening_spread, explained, drift_hz, fps)
 
     def coefficients(self, points_px: Float[np.ndarray, "frames 478 3"]) -> Float[np.ndarray, "frames coefficients"]:
         """Mouth shape of each frame: mean 0 and variance 1 over the training frames; NaN on frames without landmarks."""
         motions = _mouth(points_px, self.mean_face, self.drift_hz, self.fps) - self.mean
-        lengths = np.maximum((self.components**2).sum(axis=1), 1e-30)
-        return np.asarray(motions @ self.components.T / lengths)
+        opening = motions @ _GAP / self.opening_spread
+        rest = motions - np.outer(opening, self.components[0])
+        lengths = np.maximum((self.components[1:] ** 2).sum(axis=1), 1e-30)
+        return np.column_stack([opening, rest @ self.components[1:].T / lengths])
 
     def mouth(self, coefficients: Float[np.ndarray, "frames coefficients"]) -> Float[np.ndarray, "frames points 3"]:
         """Positions of :data:`POINTS` over the mean face, in units of the distance between the outer eye corners."""

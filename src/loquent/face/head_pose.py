@@ -197,7 +197,7 @@ def _camera_in_head(rotations: np.ndarray, translations: np.ndarray) -> np.ndarr
 def rotation_angles_deg(
     world_from_camera: Float[np.ndarray, "frames 4 4"],
 ) -> Float[np.ndarray, "frames 3"]:
-    """Pitch (up positive), yaw (towards the picture's right positive) and roll of the head in degrees, NaN where unknown.
+    """Pitch (down positive), yaw (to the picture's right positive) and roll (clockwise positive) in degrees, NaN where unknown.
 
     All zero for a head that looks straight along the camera's axis.
     """
