@@ -1,5 +1,7 @@
 """From windows of speech features to the audio condition of a frame (SPEC 2.3)."""
 
+import itertools
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -17,7 +19,7 @@ class AudioNet(nn.Module):
         super().__init__()
         widths = (width_in, 32, 32, 64, 64)
         self.convolutions = nn.Sequential()
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in itertools.pairwise(widths):
             self.convolutions.append(nn.Conv1d(before, after, kernel_size=3, stride=2, padding=1))
             self.convolutions.append(nn.LeakyReLU(_SLOPE))
         self.head = nn.Sequential(nn.Linear(64, 64), nn.LeakyReLU(_SLOPE), nn.Linear(64, width_out))
@@ -36,14 +38,15 @@ class AudioAttention(nn.Module):
         super().__init__()
         widths = (width, 16, 8, 4, 2, 1)
         self.convolutions = nn.Sequential()
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in itertools.pairwise(widths):
             self.convolutions.append(nn.Conv1d(before, after, kernel_size=3, padding=1))
             self.convolutions.append(nn.LeakyReLU(_SLOPE))
         self.head = nn.Linear(CONTEXT_FRAMES, CONTEXT_FRAMES)
 
     def forward(self, vectors: Float[Tensor, "frames 8 width"]) -> Float[Tensor, "frames width"]:
         scores = self.head(self.convolutions(vectors.transpose(1, 2)).squeeze(1))
-        return (scores.softmax(dim=-1)[..., None] * vectors).sum(dim=1)
+        weights: Tensor = scores.softmax(dim=-1)
+        return (weights[..., None] * vectors).sum(dim=1)
 
 
 class AudioEncoder(nn.Module):

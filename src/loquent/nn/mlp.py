@@ -1,5 +1,7 @@
 """The multilayer perceptron of every field: no biases, ReLU between layers, nothing after the last (SPEC 2.4)."""
 
+import itertools
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -11,13 +13,13 @@ class Mlp(nn.Module):
         """`widths` are input, hidden layers and output, e.g. ``Mlp(36, 64, 32)``."""
         super().__init__()
         self.layers = nn.ModuleList(
-            nn.Linear(width_in, width_out, bias=False) for width_in, width_out in zip(widths, widths[1:], strict=False)
+            nn.Linear(width_in, width_out, bias=False) for width_in, width_out in itertools.pairwise(widths)
         )
 
     @property
     def weights(self) -> list[Tensor]:
         """One matrix [out, in] per layer, first layer first."""
-        return [layer.weight for layer in self.layers]
+        return list(self.parameters())
 
     def forward(self, values: Float[Tensor, "samples width_in"]) -> Float[Tensor, "samples width_out"]:
         for layer in self.layers[:-1]:

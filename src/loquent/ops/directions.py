@@ -33,7 +33,7 @@ def spherical_harmonics(directions: Float[Tensor, "*batch 3"]) -> Float[Tensor, 
 
 
 def frequency_encode(values: Float[Tensor, "*batch dims"], octaves: int) -> Float[Tensor, "*batch width"]:
-    """`[v, sin v, cos v, sin 2v, cos 2v, …, sin 2^(m-1) v, cos 2^(m-1) v]`, each block over all dimensions, without π (SPEC 3.1).
+    """`[v, sin v, cos v, sin 2v, cos 2v, …, sin 2^(m-1) v, cos 2^(m-1) v]`, each over all dimensions, no π (SPEC 3.1).
 
     The cosine is computed as sin(v + π/2) in the precision of `values`, as the original does; in float32 the two differ by
     up to 1e-5 at the highest octaves. Returns `dims * (1 + 2 * octaves)` values.

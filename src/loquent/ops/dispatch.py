@@ -27,7 +27,7 @@ FAST_BACKENDS: Mapping[str, str] = {"cpu": "cpu"}
 """The fast backend of each kind of device."""
 
 _SELF_TEST_TOLERANCE = 1e-3
-"""Largest deviation allowed in the self-test, as a share of the largest reference value: catches wrong results, not rounding."""
+"""Deviation allowed in the self-test, as a share of the largest reference value: for wrong results, not rounding."""
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")

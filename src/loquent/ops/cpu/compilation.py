@@ -25,7 +25,7 @@ def kernel(
     if function is None:
         return lambda bare: kernel(bare, parallel=parallel, inline=inline, exact=exact)
     floating_point = False if exact else _FLOATING_POINT
-    options = {"parallel": parallel, "fastmath": floating_point, "boundscheck": False, "nogil": True}
+    options: dict[str, Any] = {"parallel": parallel, "fastmath": floating_point, "boundscheck": False, "nogil": True}
     if inline:
         options["inline"] = "always"
     bare = inspect.unwrap(function)  # tests wrap every function to check shapes; Numba needs the bare one

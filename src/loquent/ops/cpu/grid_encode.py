@@ -20,7 +20,7 @@ def grid_encode(points: Tensor, table: Tensor, layout: GridLayout, bound: float)
     """See :func:`loquent.ops.grid_encode.grid_encode`. Other precisions than float32 run the reference."""
     if points.dtype != torch.float32:
         return reference.grid_encode(points, table, layout, bound)
-    encoded: Tensor = _GridEncode.apply(points, table, layout, bound)  # type: ignore[no-untyped-call]
+    encoded: Tensor = _GridEncode.apply(points, table, layout, bound)
     return encoded
 
 
@@ -34,7 +34,7 @@ class _GridEncode(torch.autograd.Function):
         return encoded.flatten(0, 1).t()
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         points, table = ctx.saved_tensors
         layout, bound = ctx.layout, np.float32(ctx.bound)

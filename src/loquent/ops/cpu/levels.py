@@ -45,9 +45,9 @@ def levels_of(layout: GridLayout) -> Levels:
 
 @kernel
 def unit_coordinates(points, bound, first, count, unit, is_inside):
-    """Coordinates of `count` points from `first` on, moved to [0, 1] and transposed to [dims, block]; and 1 where they were inside.
+    """Coordinates of `count` points from `first` on, moved to [0, 1], and 1 where they were inside; both as [dims, block].
 
-    Coordinates outside, or not a number, are clamped, so that every index computed from them is valid.
+    Those outside, or not a number, are clamped, so that every index computed from them is valid.
     """
     for d in range(points.shape[1]):
         for j in range(count):

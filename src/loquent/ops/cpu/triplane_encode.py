@@ -21,7 +21,7 @@ def triplane_encode(points: Tensor, tables: Tensor, layout: GridLayout, bound: f
     """See :func:`loquent.ops.grid_encode.triplane_encode`. Other precisions than float32 run the reference."""
     if points.dtype != torch.float32:
         return reference.triplane_encode(points, tables, layout, bound)
-    encoded: Tensor = _TriplaneEncode.apply(points, tables, layout, bound)  # type: ignore[no-untyped-call]
+    encoded: Tensor = _TriplaneEncode.apply(points, tables, layout, bound)
     return encoded
 
 
@@ -35,7 +35,7 @@ class _TriplaneEncode(torch.autograd.Function):
         return encoded.t()
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         points, tables = ctx.saved_tensors
         levels, bound = levels_of(ctx.layout), np.float32(ctx.bound)
