@@ -28,7 +28,7 @@ _SMOOTHING_PX: Final = 4.0
 """Teeth finer than this in the continuation's outline are smoothed away."""
 _TAPER: Final = 0.3
 """Columns by which either side of the continuation draws in per row, so that no corner of it peeps out beside the jaw."""
-_INSET_PX: Final = 2.0
+_INSET_PX: Final = 3.0
 """The continuation stays this far inside the person's outline, so that it never shows beside the head of its own frame."""
 
 
@@ -59,7 +59,7 @@ def _layer_of(image: np.ndarray, matte: np.ndarray, scale: float) -> np.ndarray:
     colour = np.where(alpha[..., None] > 0, image, 0)
     hidden = is_head & (alpha > 0)
     if hidden.any():
-        colour[hidden] = _film(image, _sources(image, is_head, torso >= 250, scale), hidden, scale)[hidden]
+        colour[hidden] = _film(image, _sources(image, head, torso >= 250, scale), hidden, scale)[hidden]
     return np.concatenate([colour, alpha[..., None]], axis=-1)
 
 
@@ -85,7 +85,7 @@ def _sources(image: np.ndarray, head: np.ndarray, torso: np.ndarray, scale: floa
     Where a collar or a shoulder touches the jaw, the neck is what goes on behind it; so only colours like those under the
     middle of the jaw count, whatever covers the neck there.
     """
-    edge = torso & ~_grown(head, _BORDER_PX * scale) & _grown(head, _EDGE_PX * scale)
+    edge = torso & ~_grown(head > 0, _BORDER_PX * scale) & _grown(head >= 128, _EDGE_PX * scale)
     if not edge.any():
         return torso
     from_left = image.swapaxes(0, 1)[edge.T]
