@@ -182,3 +182,11 @@ def test_our_own_waves_and_the_training_path_give_the_same_pixels(
     background = frame["bg_color"].reshape(-1, 3)
     image = head_over(ours.colour, ours.opacity, background).view_as(frame["image"])
     torch.testing.assert_close(image, frame["image"], rtol=0, atol=5e-4)
+
+
+def test_a_frame_without_any_sample(frame: dict[str, Tensor], weights: dict[str, Tensor], occupied: Tensor) -> None:
+    directions = frame["rays_d"].reshape(-1, 3)[:5]
+    samples = march_rays(frame["rays_o"].expand_as(directions), directions, occupied & False, box=HEAD_BOX)
+    nothing = render_waves(GoldenField(frame, weights), samples, directions)
+    assert nothing.colour.tolist() == [[0.0] * 3] * 5
+    assert nothing.summed["audio"].tolist() == [0.0] * 5

@@ -135,9 +135,11 @@ def render_waves(
     total, opacity = samples.near.new_zeros(0), samples.near.new_zeros(n_rays)
     sums, asked = samples.near.new_zeros(0), torch.zeros(n_rays, dtype=torch.int64, device=device)
     answers: FieldSamples | None = None
-    while given < max_samples and (len(live) > 0 or answers is None):
+    while given < max_samples:
         n = waves(n_rays, max(len(live), 1))
         live = live[counts[live] > given]
+        if len(live) == 0 and answers is not None:
+            break
         taken = (counts[live] - given).clamp(max=n)
         places = torch.arange(n, device=device)
         index = (samples.ray_starts[live, None] + given + places)[places < taken[:, None]]
@@ -201,9 +203,9 @@ def depth_in_box(
 
 
 def _ask(field: Field, positions: Tensor, directions: Tensor, ray_ids: Tensor, chunk: int) -> FieldSamples:
-    """The field's answers, asked in chunks of one size."""
+    """The field's answers, asked in chunks of one size (and once, for the names it gives, when there is nothing to ask)."""
     n = len(positions)
-    missing = -n % chunk if n else chunk
+    missing = -n % chunk
     if missing:
         positions, ray_ids = functional.pad(positions, (0, 0, 0, missing)), functional.pad(ray_ids, (0, missing))
     parts = [

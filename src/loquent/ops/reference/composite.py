@@ -47,6 +47,6 @@ def _rows(ray_starts: Tensor) -> tuple[Tensor, Tensor]:
     """Sample index of each place of a table with one row per ray, and whether the place is filled (if not, 0)."""
     counts = ray_starts.diff()
     longest = int(counts.max()) if len(counts) else 0
-    places = torch.arange(max(longest, 1), device=ray_starts.device)
+    places = torch.arange(longest, device=ray_starts.device)
     exists = places < counts[:, None]
     return torch.where(exists, ray_starts[:-1, None] + places, 0), exists
