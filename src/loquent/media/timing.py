@@ -20,16 +20,20 @@ from jaxtyping import Bool, Float, UInt8
 from loquent.errors import MediaError
 from loquent.media.container import Damage, decode_video, need_picture_stream, open_media
 
-COMMON_FPS = (10, 12, 12.5, 15, 16, 20, 24000 / 1001, 24, 25, 30000 / 1001, 30, 48, 50)
+COMMON_FPS = (10.0, 12.0, 12.5, 15.0, 16.0, 20.0, 24000 / 1001, 24.0, 25.0, 30000 / 1001, 30.0, 48.0, 50.0)
 """Rates at which cameras and animators really work; a true rate below the stored one is looked for among these."""
 THUMBNAIL_PX = 96
 """Frames are compared as grey pictures with this longer side."""
-STILL_RATIO = 0.25
-"""A frame counts as the same when it differs from the one before by less than this share of what is usual around it."""
 STILL_FLOOR = 0.02
 """Around a place where even usual differences are below this (grey levels), nothing can be told."""
-RHYTHM_NEEDED = 0.9
-"""Share of the expected repeats that must look the same, and of the other frames that must not."""
+CLEARLY = 2.0
+"""A new frame must differ this many times more from its predecessor than nearly all repeated ones do ..."""
+RHYTHM_NEEDED = 0.85
+"""... and this share of the new frames must, before any frame is called a repeat."""
+N_PHASES, BLOCK, SWITCH_COST = 48, 32, 12.0
+"""Phases of the film's clock that are tried, frames for which one is held, and the cost of changing it."""
+MIN_REPEATS = 4
+"""Fewer repeats than this are no rhythm."""
 MIN_FRAMES = 24
 """Shorter films are taken as they are."""
 
@@ -140,47 +144,106 @@ def find_duplicates(
         changes: difference to the frame before in any unit; the first is infinite.
 
     Returns:
-        Which frames are new, when each was really filmed, and the true rate; None when no rhythm was found, and then
-        every frame is new.
+        Which frames are new, when each was really filmed, and the true rate: None when no rhythm was found, and then every
+        frame is new.
     """
     as_stored = np.ones(len(stored_s), bool), stored_s, None
     if len(stored_s) < MIN_FRAMES:
         return as_stored
-    looks_same, can_tell = _still_frames(changes)
-    share = looks_same[can_tell].mean() if can_tell.any() else 0.0
     stored_fps = 1 / float(np.median(np.diff(stored_s)))
-    estimate = stored_fps * (1 - share)
-    best: tuple[float, float, float] | None = None
+    liveliness, can_tell = _liveliness(changes)
+    best: tuple[tuple[float, float], float, Float[np.ndarray, "stored"]] | None = None
     for fps in COMMON_FPS:
-        if fps > 0.97 * stored_fps or abs(fps / estimate - 1) > 0.08:
+        if fps > 0.97 * stored_fps:
             continue
-        for phase in np.arange(0.5, 24) / 24:
-            repeats = np.diff(np.floor(stored_s * fps + phase), prepend=-1) == 0
-            if not repeats[can_tell].any():
-                continue
-            agreement = min(looks_same[can_tell & repeats].mean(), 1 - looks_same[can_tell & ~repeats].mean())
-            if best is None or agreement > best[0]:
-                best = agreement, fps, phase
-    if best is None or best[0] < RHYTHM_NEEDED:
+        phase = _phase_path(stored_s, liveliness, fps)
+        repeats = _repeats(stored_s, fps, phase)
+        agreement = _agreement(liveliness, can_tell, repeats)
+        # Rates as close as 30 and 29.97 may fit equally well; the right one needs no drift within a frame to do so.
+        merit = round(agreement, 2), -float(np.std((stored_s * fps + phase) % 1 - phase, where=~repeats))
+        if agreement >= RHYTHM_NEEDED and (best is None or merit > best[0]):
+            best = merit, fps, phase
+    if best is None:
         return as_stored
     _, fps, phase = best
-    slots = np.floor(stored_s * fps + phase)
-    is_new = np.diff(slots, prepend=-1) != 0
-    # The frames of a converted film are shown up to one stored interval off; their mean place is the film's own clock.
-    lateness = float(np.mean((stored_s * fps - slots)[is_new]))
-    return is_new, (slots + lateness) / fps, float(fps)
+    filmed_s = stored_s.copy()
+    is_new = ~_repeats(stored_s, fps, phase)
+    for value in np.unique(phase):
+        # Frames of a converted film are shown up to one stored interval off; their mean place is the film's own clock.
+        part = phase == value
+        slots = np.floor(stored_s[part] * fps + value)
+        lateness = np.mean((stored_s[part] * fps - slots)[is_new[part]]) if is_new[part].any() else 0.0
+        filmed_s[part] = (slots + lateness) / fps
+    _move_to_the_stillest(is_new, filmed_s, liveliness)
+    return is_new, np.maximum.accumulate(filmed_s), fps
 
 
-def _still_frames(
-    changes: Float[np.ndarray, "stored"],
-) -> tuple[Bool[np.ndarray, "stored"], Bool[np.ndarray, "stored"]]:
-    """Which frames look like the one before, and for which that can be told."""
+def _move_to_the_stillest(
+    is_new: Bool[np.ndarray, "stored"], filmed_s: Float[np.ndarray, "stored"], liveliness: Float[np.ndarray, "stored"]
+) -> None:
+    """Where a rounding put an expected repeat beside the real one, exchange the two, in place."""
+    is_still = liveliness < np.percentile(liveliness[~is_new], 80) + np.log(CLEARLY)
+    for i in np.flatnonzero(~is_new & ~is_still):
+        after, before = i + 1, i - 1
+        if after < len(is_new) and is_new[after] and is_still[after]:
+            is_new[i], is_new[after] = True, False
+            filmed_s[i] = filmed_s[after]
+        elif before > 0 and is_new[before] and is_still[before]:
+            is_new[i], is_new[before] = True, False
+
+
+def _repeats(
+    stored_s: Float[np.ndarray, "stored"], fps: float, phase: Float[np.ndarray, "*#places"]
+) -> Bool[np.ndarray, "*places"]:
+    """Which frames a film of `fps` would repeat: those that fall into the same slot of its clock as the frame before."""
+    before_s = np.concatenate([[-np.inf], stored_s[:-1]])
+    return np.asarray(np.floor(stored_s * fps + phase) == np.floor(before_s * fps + phase))
+
+
+def _phase_path(
+    stored_s: Float[np.ndarray, "stored"], liveliness: Float[np.ndarray, "stored"], fps: float
+) -> Float[np.ndarray, "stored"]:
+    """The phase of the film's clock at every frame: the path on which the expected repeats are least lively.
+
+    Phases are held for blocks of frames and a change costs something (Viterbi 1967), so a splice in a converted film is followed.
+    """
+    phases = (np.arange(N_PHASES) + 0.5) / N_PHASES
+    costs = np.where(_repeats(stored_s, fps, phases[:, None]), liveliness, 0.0)
+    n_blocks = -(-len(stored_s) // BLOCK)
+    padded = np.pad(costs, ((0, 0), (0, n_blocks * BLOCK - len(stored_s))))
+    block_costs = padded.reshape(N_PHASES, n_blocks, BLOCK).sum(axis=2)
+    total = block_costs[:, 0]
+    came_from = np.zeros((n_blocks, N_PHASES), int)
+    for block in range(1, n_blocks):
+        switches = total.min() + SWITCH_COST < total
+        came_from[block] = np.where(switches, total.argmin(), np.arange(N_PHASES))
+        total = np.minimum(total, total.min() + SWITCH_COST) + block_costs[:, block]
+    path = np.zeros(n_blocks, int)
+    path[-1] = total.argmin()
+    for block in range(n_blocks - 1, 0, -1):
+        path[block - 1] = came_from[block, path[block]]
+    return np.repeat(phases[path], BLOCK)[: len(stored_s)]
+
+
+def _agreement(
+    liveliness: Float[np.ndarray, "stored"], can_tell: Bool[np.ndarray, "stored"], repeats: Bool[np.ndarray, "stored"]
+) -> float:
+    """Share of the new frames that are clearly livelier than nine tenths of the repeats."""
+    of_repeats, of_new = liveliness[can_tell & repeats], liveliness[can_tell & ~repeats]
+    if of_repeats.size < MIN_REPEATS or of_new.size == 0:
+        return 0.0
+    return float(np.mean(of_new > np.percentile(of_repeats, 90) + np.log(CLEARLY)))
+
+
+def _liveliness(changes: Float[np.ndarray, "stored"]) -> tuple[Float[np.ndarray, "stored"], Bool[np.ndarray, "stored"]]:
+    """Logarithm of each change relative to what is usual around it, and where that can be told (else 0)."""
     reach = 12
     finite = np.where(np.isfinite(changes), changes, np.nan)
     around = np.lib.stride_tricks.sliding_window_view(np.pad(finite, reach, mode="reflect"), 2 * reach + 1)
     usual = np.nanpercentile(around, 75, axis=1)
     can_tell = np.isfinite(changes) & (usual > STILL_FLOOR)
-    return can_tell & (finite < STILL_RATIO * usual), can_tell
+    relative = np.where(can_tell, finite, 1.0) / np.where(can_tell, usual, 1.0)
+    return np.log(np.clip(relative, 0.005, 5.0)), can_tell
 
 
 def _thumbnail(frame: VideoFrame) -> UInt8[np.ndarray, "rows columns"]:

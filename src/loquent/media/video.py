@@ -19,6 +19,9 @@ from loquent.media.timing import FrameTiming, frame_timing, presentation_s
 SEEK_FROM_S = 5.0
 """Starting later than this, the file is entered at a key frame instead of decoded from its beginning."""
 
+REACH = 0.55
+"""A frame is shown at most this share of a frame's time before its own; a little over half, so that rounding cannot decide."""
+
 
 @dataclass(frozen=True)
 class TimedFrame:
@@ -37,7 +40,7 @@ def read_frames(
 ) -> Iterator[TimedFrame]:
     """Read the frames of a video at k / `fps` seconds for every k with ``start_s <= k / fps < end_s``.
 
-    Each is the source frame nearest in time; a source frame that stands for long is shown until the next one is due.
+    Each is the source frame nearest in time; one that stands for long is shown until the next is due within half a frame's time.
     When more frames are stored than asked for, regularly repeated ones are left out first (`loquent.media.timing`), so
     a film of 25 frames a second that was stored at 30 gives exactly its different frames. A file that is cut off or
     damaged gives what can be decoded (`frame_timing` says what is missing).
@@ -60,7 +63,6 @@ def read_frames(
 def _resampled(
     path: Path, info: MediaInfo, timing: FrameTiming | None, fps: float, start_s: float, end_s: float | None
 ) -> Iterator[TimedFrame]:
-    reach_s = 0.5 / max(timing.true_fps if timing is not None else info.fps, fps)
     index = int(np.ceil(start_s * fps - 1e-6))
     last = np.inf if end_s is None else int(np.ceil(end_s * fps - 1e-6))
     shown: _Shown | None = None
@@ -68,12 +70,12 @@ def _resampled(
     with open_media(path) as container:
         stream = need_picture_stream(container, path)
         for time_s, frame in _source_frames(container, stream, info, timing, start_s):
-            while shown is not None and index < last and index / fps + reach_s < time_s - 1e-6:
+            while shown is not None and index < last and not _is_due(time_s, shown.time_s, index / fps, REACH / fps):
                 yield TimedFrame(index, index / fps, shown.image())
                 index += 1
             if index >= last:
                 return
-            shown = _Shown(frame, stream)
+            shown = _Shown(time_s, frame, stream)
             duration_s = (
                 float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 1 / (info.fps or fps)
             )
@@ -85,10 +87,16 @@ def _resampled(
         index += 1
 
 
+def _is_due(next_s: float, shown_s: float, now_s: float, reach_s: float) -> bool:
+    """Whether the next source frame should replace the one on show: it is the nearer one, and due within `reach_s`."""
+    return next_s - now_s < min(reach_s, now_s - shown_s) - 1e-6
+
+
 class _Shown:
     """The source frame on show; converted when first needed, copied when needed again."""
 
-    def __init__(self, frame: VideoFrame, stream: VideoStream):
+    def __init__(self, time_s: float, frame: VideoFrame, stream: VideoStream):
+        self.time_s = time_s
         self._frame = frame
         self._stream = stream
         self._image: UInt8[np.ndarray, "height width 3"] | None = None
