@@ -1,9 +1,5 @@
 """Where the person is in a picture: MediaPipe's selfie segmentation, whose model ships inside its wheel."""
 
-import contextlib
-import os
-import sys
-from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
@@ -12,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from loquent.errors import InputError
+from loquent.face.quiet import quiet_stderr
 
 
 class PersonSegmenter:
@@ -24,7 +21,7 @@ class PersonSegmenter:
         self._solution: Any = None
 
     def __enter__(self) -> "PersonSegmenter":
-        with _quiet_stderr():
+        with quiet_stderr():
             from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
 
             # Model 0 sees 256 x 256 pixels and has clearly better edges than model 1 (144 x 256).
@@ -57,18 +54,3 @@ class PersonSegmenter:
         if found.shape != (height, width):
             found = cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR)
         return np.clip(np.nan_to_num(found.astype(np.float32)), 0.0, 1.0)
-
-
-@contextlib.contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Keep MediaPipe's C++ log off the terminal: it writes to the file descriptor, past Python's logging."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(nowhere)
-        os.close(kept)

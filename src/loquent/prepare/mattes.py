@@ -24,17 +24,17 @@ from jaxtyping import Bool, Float, UInt8
 from loquent.face.indices import CHIN, FOREHEAD_TOP, NOSE_TIP
 from loquent.prepare.background import BackgroundPlate
 
-_BAND_IN_PX: Final = 8.0
+_BAND_IN_PX: Final = 7.0
 """Depth inside the segmenter's edge from which a pixel is surely person; this and all lengths at 450 pixels of height."""
-_BAND_OUT_PX: Final = 10.0
+_BAND_OUT_PX: Final = 8.0
 """Distance outside the edge from which a pixel is surely background."""
-_SURE_PX: Final = 4.0
+_SURE_PX: Final = 3.0
 """Depth from which a pixel's colour stands for the person's in its neighbourhood; the segmenter errs by no more."""
-_COLOUR_REACH_PX: Final = 5.0
+_COLOUR_REACH_PX: Final = 4.0
 """Standard deviation of the neighbourhood over which that colour is averaged."""
-_GUIDE_PX: Final = 5.0
+_GUIDE_PX: Final = 3.0
 """Radius of the guided filter."""
-_GUIDE_LEVELS: Final = 5.0
+_GUIDE_LEVELS: Final = 3.0
 """Edges weaker than about this many grey levels do not guide it."""
 _CONTRAST: Final = 6.0
 """The mixture is trusted half when person and plate differ by this many noise deviations."""
@@ -85,7 +85,7 @@ def person_alpha(
     scale = image.shape[0] / 450
     inside = _without_small_holes(person >= 0.5, scale)
     depth = _signed_depth(inside)
-    prior = np.maximum(person, (depth > _SURE_PX / 2 * scale).astype(np.float32))
+    prior = np.maximum(person, (depth > _SURE_PX * scale).astype(np.float32))
     guided = cv2.ximgproc.guidedFilter(image, prior, max(2, round(_GUIDE_PX * scale)), _GUIDE_LEVELS**2, scale=0.5)
     alpha = np.clip((guided - 0.1) / 0.8, 0, 1).astype(np.float32)
     band = (depth < _BAND_IN_PX * scale) & (depth > -_BAND_OUT_PX * scale) & plate.seen
