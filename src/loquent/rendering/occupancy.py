@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from loquent.geometry.cameras import Camera
+from loquent.geometry.cameras import Camera, project
 from loquent.ops.ray_march import Box
 from loquent.rendering import cells as grid
 
@@ -117,6 +117,29 @@ class VisibilityGrid(nn.Module):
         seen = grid.seen_cells(world_from_camera, camera, self.cells)
         self.visibility.mul_(seen)
         self.occupied.logical_and_(seen)
+
+    @torch.no_grad()
+    def carve(
+        self,
+        world_from_camera: Float[Tensor, "frames 4 4"],
+        camera: Camera,
+        inside: Bool[Tensor, "frames height width"],
+        outvoted: float = 0.25,
+    ) -> None:
+        """Rule out the cells whose centre projects outside the object in more than a share `outvoted` of these pictures.
+
+        `inside` marks the object's pixels generously; cells that a picture does not show count as inside.
+        """
+        index = self.occupied.reshape(-1).nonzero()[:, 0]
+        centres = grid.cell_centres(index, self.cells)
+        outside = torch.zeros(len(index), device=index.device)
+        for matrix, mask in zip(world_from_camera, inside, strict=True):
+            u, v = project(centres, matrix, camera).floor().long().unbind(-1)
+            shown = (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height)
+            outside += shown & ~mask[v.clamp(0, camera.height - 1), u.clamp(0, camera.width - 1)]
+        ruled_out = index[outside > outvoted * len(inside)]
+        self.visibility.view(-1)[ruled_out] = 0
+        self.occupied.view(-1)[ruled_out] = False
 
     @torch.no_grad()
     def observe(self, positions: Float[Tensor, "samples 3"], weights: Float[Tensor, "samples"]) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
@@ -26,6 +27,10 @@ from loquent.training.presets import HeadStageConfig, Preset
 
 GRID_INTERVAL = 16
 """Steps between updates of the occupancy (SPEC 2.5)."""
+MIN_RAYS, MAX_RAYS = 512, 16_384
+"""Limits of the rays a step where their number follows the samples."""
+CARVE_FRAMES = 40
+"""Frames whose head mattes rule out empty space before training."""
 PATCH_PLACES = ("mouth", "face", "eyes", "face")
 """Where the patches of a step are centred, in turn."""
 
@@ -74,14 +79,19 @@ class HeadTrainer:
         self.averaged = AveragedWeights(self.head, preset.averaging)
         self.generator = np.random.default_rng(seed)
         self.noise = torch.Generator(device).manual_seed(seed)
-        self.march = MarchSettings(step=PAPER_STEP * preset.step_scale)
+        self.march = MarchSettings(step=PAPER_STEP * preset.step_scale, max_samples=preset.max_samples)
         stage = preset.head[0]
         self.optimiser = torch.optim.AdamW(
             self.head.parameter_groups(stage.lr_grid, stage.lr_net), betas=preset.betas, eps=1e-8, fused=True
         )
         self.base_rates = [group["lr"] for group in self.optimiser.param_groups]
-        self.grid = (VisibilityGrid() if preset.occupancy == "visibility" else OccupancyGrid()).to(device)
+        self.grid: VisibilityGrid | OccupancyGrid = (
+            VisibilityGrid() if preset.occupancy == "visibility" else OccupancyGrid()
+        ).to(device)
         self.grid.mark_unseen(self.world_from_camera.to(device), self.camera)
+        if isinstance(self.grid, VisibilityGrid):
+            self._carve()
+        self.n_rays = stage.rays
         self.rate_factor = 1.0
         """Lowered after a divergence."""
         self.n_steps = 0
@@ -107,13 +117,15 @@ class HeadTrainer:
         loss = torch.stack(list(terms.values())).sum()
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
-        figures = {name: float(value) for name, value in terms.items()}
-        figures |= {"loss": float(loss), "psnr": -10 * float(np.log10(max(mean_error, 1e-10)))}
+        figures = {name: float(value.detach()) for name, value in terms.items()}
+        figures |= {"loss": float(loss.detach()), "psnr": -10 * float(np.log10(max(mean_error, 1e-10)))}
         if np.isfinite(figures["loss"]):
             self.optimiser.step()
             self.averaged.update(self.head)
             self.n_steps += 1
-        figures["samples"] = float(samples.n_samples)
+        figures |= {"samples": float(samples.n_samples), "rays": float(samples.n_rays)}
+        if stage.samples > 0 and stage.patch == 0:
+            self._adapt_ray_count(stage, samples)
         return figures
 
     def tensors(self) -> dict[str, Tensor]:
@@ -130,6 +142,7 @@ class HeadTrainer:
         """The part of the state that is not tensors."""
         return {
             "n_steps": self.n_steps,
+            "n_rays": self.n_rays,
             "averaged": self.averaged.count,
             "rate_factor": self.rate_factor,
             "generator": self.generator.bit_generator.state,
@@ -144,12 +157,13 @@ class HeadTrainer:
         self.noise.set_state(tensors["noise"])
         self.generator.bit_generator.state = facts["generator"]
         self.n_steps = facts["n_steps"]
+        self.n_rays = facts["n_rays"]
         self.rate_factor = facts["rate_factor"]
 
     def _draw(self, stage: HeadStageConfig) -> RayBatch:
         count = min(stage.frames, len(self.store.frames))
         frames = self.generator.choice(len(self.store.frames), count, replace=False)
-        share = stage.rays // count
+        share = (self.n_rays if stage.samples > 0 and stage.patch == 0 else stage.rays) // count
         drawn = [self._draw_pixels(stage, int(k), share) for k in frames]
         window = self.store.window
         target, behind, head, origins, directions, in_face = [], [], [], [], [], []
@@ -228,7 +242,7 @@ class HeadTrainer:
         if isinstance(self.grid, VisibilityGrid):
             count = samples.n_samples
             self.grid.observe(samples.positions[:count], traced.weights.detach()[:count])
-        return terms, float(error.mean())
+        return terms, float(error.detach().mean())
 
     def _render(self, stage: HeadStageConfig, batch: RayBatch, samples: RaySamples) -> RenderedRays:
         condition = self._condition(stage, batch.frames)
@@ -261,6 +275,28 @@ class HeadTrainer:
             eye=(self.eye[frames] + noise)[:, None],
             code=self.head.codes[chosen],
         )
+
+    def _adapt_ray_count(self, stage: HeadStageConfig, samples: RaySamples) -> None:
+        """As many rays as give `stage.samples` samples: many short rays once empty space is known, the same work each step."""
+        wanted = samples.n_rays * stage.samples / max(samples.n_samples, 1)
+        self.n_rays = int(min(max(0.9 * self.n_rays + 0.1 * wanted, MIN_RAYS), MAX_RAYS))
+
+    @torch.no_grad()
+    def _carve(self) -> None:
+        """Give up, before the first step, the cells that lie outside the head's outline in many frames."""
+        count = len(self.store.frames)
+        chosen = np.linspace(0, count - 1, min(CARVE_FRAMES, count)).round().astype(int)
+        height, width = self.store.window.shape
+        radius = max(4, round(0.02 * self.camera.height))
+        kernel = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
+        mattes = np.zeros((chosen.size, self.camera.height, self.camera.width), bool)
+        rows = slice(self.store.window.top, self.store.window.top + height)
+        columns = slice(self.store.window.left, self.store.window.left + width)
+        for matte, k in zip(mattes, chosen, strict=True):
+            matte[rows, columns] = cv2.dilate(self.store.head[k], kernel) > 32
+        assert isinstance(self.grid, VisibilityGrid)
+        poses = self.world_from_camera[torch.from_numpy(chosen)].to(self.device)
+        self.grid.carve(poses, self.camera, torch.from_numpy(mattes).to(self.device))
 
     def _encode(self, inputs: Tensor) -> Float[Tensor, "frames width"]:
         if self.preset.condition == "audio":

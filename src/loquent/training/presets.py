@@ -37,7 +37,7 @@ class HeadStageConfig:
     steps: int
     """Steps; used when the run has none."""
     rays: int
-    """Rays a step."""
+    """Rays a step, or those of the first step where `samples` is given."""
     frames: int
     """Different frames a step."""
     mix: RegionMix
@@ -52,6 +52,8 @@ class HeadStageConfig:
     """Factor on both learning rates at the start of the stage ..."""
     lr_end: float = 0.1
     """... and at its end; exponential in between."""
+    samples: int = 0
+    """Samples a step: the number of rays follows how many samples a ray has; 0 = always `rays` rays."""
     patch: int = 0
     """Side of the patches in pixels that replace single rays; 0 = single rays."""
     eye_noise: float = 0.05
@@ -99,6 +101,8 @@ class Preset:
     """What marks a cell worth sampling: its density (the paper), or the weight it ever had in a pixel (ours)."""
     step_scale: float = 1.0
     """Ray step in units of the paper's 2 sqrt(3) / 128."""
+    max_samples: int = 16
+    """Most samples of a ray."""
     betas: tuple[float, float] = (0.0, 0.99)
     """AdamW's decay rates; the paper's code uses no momentum (SPEC 4.3)."""
     averaging: float = 0.0
@@ -150,7 +154,8 @@ _QUICK_HEAD = HeadStageConfig(
     name="head",
     share=0.72,
     steps=3_000,
-    rays=4_096,
+    rays=1_024,
+    samples=32_768,
     frames=4,
     mix=_QUICK_MIX,
     weights=HeadLossWeights(distortion=3e-4, matte=0.02),
@@ -180,6 +185,7 @@ QUICK = Preset(
     head=(_QUICK_HEAD, _QUICK_FINE),
     torso=TorsoStageConfig(share=0.18, steps=1_500, pixels=8_192, frames=4, lr_end=0.05),
     occupancy="visibility",
+    max_samples=64,
     betas=(0.9, 0.99),
     averaging=0.99,
     mean_code=True,
