@@ -6,7 +6,7 @@ import pytest
 
 from loquent.face.indices import CHIN, FOREHEAD_TOP, NOSE_TIP
 from loquent.prepare.background import BackgroundPlate
-from loquent.prepare.mattes import estimate_mattes, head_region, person_alpha
+from loquent.prepare.mattes import estimate_mattes, head_region, person_alpha, steady_landmarks
 
 RIGHT_SIDE = (127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148)
 LEFT_SIDE = (356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377)
@@ -170,3 +170,36 @@ def test_the_border_moves_smoothly_with_the_mesh():
     before = head_region(mesh_for(451, 449), 451, 449)
     after = head_region(mesh_for(451, 449) + np.float32([0.1, 0.1, 0]), 451, 449)
     assert np.abs(after - before).max() < 0.2
+
+
+def moving_meshes(n_frames: int, tremble_px: float) -> np.ndarray:
+    """One random mesh that turns, grows and travels; every point trembles on its own."""
+    rng = np.random.default_rng(0)
+    shape = rng.uniform(-60, 60, (478, 3))
+    meshes = np.empty((n_frames, 478, 3), np.float32)
+    for i in range(n_frames):
+        turn = cv2.getRotationMatrix2D((0, 0), 3.0 * i, 1 + 0.01 * i)
+        meshes[i, :, :2] = shape[:, :2] @ turn[:, :2].T + [100 + 5 * i, 120 - 3 * i]
+        meshes[i, :, 2] = shape[:, 2] * (1 + 0.01 * i)
+    return meshes + rng.normal(0, tremble_px, meshes.shape).astype(np.float32)
+
+
+def test_steadying_keeps_the_heads_motion_and_stills_the_trembling():
+    frame_ids = np.arange(9)
+    true = moving_meshes(9, 0)
+    np.testing.assert_allclose(steady_landmarks(true, frame_ids), true, atol=1e-3)
+    trembling = moving_meshes(9, 1.0)
+    before, after = (
+        np.std(meshes[1:-1] - true[1:-1]) for meshes in (trembling, steady_landmarks(trembling, frame_ids))
+    )
+    assert after < 0.7 * before  # sqrt(1/16 + 1/4 + 1/16) = 0.61 in theory
+
+
+def test_steadying_does_not_reach_across_missing_frames():
+    meshes = moving_meshes(4, 1.0)
+    apart = steady_landmarks(meshes, np.array([0, 2, 5, 9]))
+    np.testing.assert_allclose(apart, meshes, atol=1e-4)
+    pairs = steady_landmarks(meshes, np.array([0, 1, 5, 6]))
+    alone = steady_landmarks(meshes[:2], np.array([0, 1]))
+    np.testing.assert_allclose(pairs[:2], alone, atol=1e-5)
+    np.testing.assert_allclose(steady_landmarks(meshes[:1], np.array([7])), meshes[:1], atol=1e-5)
