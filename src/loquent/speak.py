@@ -1,0 +1,149 @@
+"""From a portrait and any sound to a film, frame by frame: memory does not grow with the pictures."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from loquent.errors import InputError
+from loquent.geometry.cameras import Camera
+from loquent.media.audio import read_waveform
+from loquent.media.images import read_image, write_image
+from loquent.media.writer import VideoWriter
+from loquent.motion import Motion, dense_track, endless, read_motion
+from loquent.portrait import Portrait
+from loquent.progress import Progress
+from loquent.speech.kinds import extract
+
+FPS = 25.0
+SAMPLE_RATE_HZ = 16_000
+CONDITION_FRAMES = 250
+"""Frames whose conditions are computed at once."""
+NAMED_COLOURS = {"white": (255, 255, 255), "black": (0, 0, 0), "green": (0, 177, 64)}
+
+
+def speak(
+    portrait: Portrait,
+    sound: Path,
+    out: Path,
+    *,
+    motion: Path | None = None,
+    size: int | None = None,
+    background: str | None = None,
+    seed: int = 0,
+) -> int:
+    """Write a film of the portrait speaking `sound`, with that sound; returns its number of frames.
+
+    Args:
+        portrait: who speaks.
+        sound: any sound or video file with a sound track.
+        out: the mp4 to write.
+        motion: a motion file (`loquent.motion`); nothing = the clip's own motion without end.
+        size: rows of the film; nothing = the clip's.
+        background: a picture file, a colour name or ``#rrggbb``; nothing = the clip's own plate.
+        seed: of the path through the clip's motion.
+
+    Raises:
+        InputError: a file cannot be used.
+        OutputError: the film cannot be written.
+    """
+    if out.suffix.lower() not in (".mp4", ".mov", ".mkv"):
+        raise InputError(
+            f"--out must end in .mp4, .mov or .mkv, but is {out}. For a single picture add --still SECONDS."
+        )
+    camera = _camera(portrait, size)
+    features = extract(portrait.speech_kind, read_waveform(sound), SAMPLE_RATE_HZ)
+    n_frames = math.ceil(features.shape[0] / 2)
+    path = _motion(portrait, motion, n_frames, seed)
+    plate = _plate(portrait, camera, background)
+    with (
+        VideoWriter(out, height=camera.height, width=camera.width, fps=FPS, sound=sound) as writer,
+        Progress("Rendering", n_frames, unit="frame") as bar,
+    ):
+        for image in _frames(portrait, features, path, camera, plate, range(n_frames)):
+            writer.write(image)
+            bar.advance()
+    return n_frames
+
+
+def speak_still(
+    portrait: Portrait,
+    sound: Path,
+    out: Path,
+    *,
+    at_s: float,
+    motion: Path | None = None,
+    size: int | None = None,
+    background: str | None = None,
+    seed: int = 0,
+) -> None:
+    """Write the single picture that a film of `sound` would show at `at_s` seconds; arguments as in :func:`speak`.
+
+    Raises:
+        InputError: a file cannot be used, or the sound is shorter than `at_s`.
+    """
+    if out.suffix.lower() not in (".png", ".jpg"):
+        raise InputError(f"--still writes a picture: --out must end in .png or .jpg, but is {out}.")
+    camera = _camera(portrait, size)
+    features = extract(portrait.speech_kind, read_waveform(sound), SAMPLE_RATE_HZ)
+    n_frames = math.ceil(features.shape[0] / 2)
+    frame = int(at_s * FPS)
+    if not 0 <= frame < n_frames:
+        raise InputError(f"--still {at_s} lies outside the sound {sound}, which lasts {n_frames / FPS:.2f} s.")
+    path = _motion(portrait, motion, n_frames, seed)
+    plate = _plate(portrait, camera, background)
+    write_image(out, next(_frames(portrait, features, path, camera, plate, range(frame, frame + 1))))
+
+
+def _frames(
+    portrait: Portrait,
+    features: Float[Tensor, "steps width"],
+    path: Motion,
+    camera: Camera,
+    plate: Float[Tensor, "height width 3"],
+    frames: range,
+) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+    for first in range(frames.start, frames.stop, CONDITION_FRAMES):
+        ids = torch.arange(first, min(first + CONDITION_FRAMES, frames.stop))
+        for i, condition in zip(ids.tolist(), portrait.conditions(features, ids), strict=True):
+            picture = portrait.render(
+                path.world_from_camera[i], condition, float(path.eye[i]), camera=camera, background=plate
+            )
+            yield (picture * 255 + 0.5).to(torch.uint8).numpy()
+
+
+def _camera(portrait: Portrait, size: int | None) -> Camera:
+    if size is None:
+        return portrait.camera
+    if not 32 <= size <= 4096:
+        raise InputError(f"--size must lie between 32 and 4096 rows, but is {size}.")
+    return portrait.camera.resized(size, max(2, round(size * portrait.camera.width / portrait.camera.height)))
+
+
+def _motion(portrait: Portrait, file: Path | None, n_frames: int, seed: int) -> Motion:
+    if file is not None:
+        return read_motion(file, n_frames, FPS)
+    track = dense_track(portrait.track_frame_ids, portrait.track.world_from_camera, portrait.track.eye)
+    return endless(track, n_frames, seed)
+
+
+def _plate(portrait: Portrait, camera: Camera, background: str | None) -> Float[Tensor, "height width 3"]:
+    if background is None:
+        return portrait.plate(camera)
+    colour = NAMED_COLOURS.get(background.lower())
+    if background.startswith("#"):
+        try:
+            red, green, blue = bytes.fromhex(background[1:])
+            colour = (red, green, blue)
+        except ValueError as cause:
+            raise InputError(f"--background {background!r} is not a colour of the form #rrggbb.") from cause
+    if colour is not None:
+        return (torch.tensor(colour) / 255).expand(camera.height, camera.width, 3).clone()
+    pixels = read_image(Path(background))[..., :3]
+    resized = cv2.resize(pixels, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
+    return torch.from_numpy(resized).float() / 255
