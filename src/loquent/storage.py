@@ -29,7 +29,16 @@ def atomic_path(target: Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, target)
     except OSError as cause:
-        if cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR):
+        if cause.errno in (
+            errno.ENOSPC,
+            errno.EDQUOT,
+            errno.EACCES,
+            errno.EPERM,
+            errno.EROFS,
+            errno.ENOTDIR,
+            errno.EEXIST,
+            errno.EISDIR,
+        ):
             raise OutputError(
                 f"Cannot write {target}: {os.strerror(cause.errno)}. "
                 "Nothing was left half-written; free some space or choose another place with --out."
@@ -39,7 +48,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
         else:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # e.g. a "folder" on the way that is a file
+                temporary.unlink(missing_ok=True)
 
 
 def write_bytes(target: Path, content: bytes) -> None:

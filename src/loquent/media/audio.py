@@ -17,8 +17,10 @@ from loquent.media.container import Damage, decode_sound, open_media, sound_stre
 from loquent.media.probe import probe
 from loquent.storage import atomic_path
 
+ROUNDING_S = 0.002
+"""Some containers round times to milliseconds."""
 GAP_S = 0.02
-"""Time stamps may wander by less than this (some containers round them to milliseconds); more is a real gap or overlap."""
+"""Time stamps may wander by less than this; more is a real gap or overlap."""
 RESAMPLER = {"filter_size": "64", "phase_shift": "10", "cutoff": "0.97", "linear_interp": "1"}
 """Settings of FFmpeg's resampler: flat to 0.97 of the lower Nyquist frequency."""
 
@@ -76,13 +78,13 @@ def iter_channels(path: Path) -> Iterator[Float[np.ndarray, "channels samples"]]
     with open_media(path) as container:
         stream = sound_stream(container)
         assert stream is not None
-        for frame in decode_sound(container, stream, Damage()):
+        for frame, n_samples in _with_true_length(decode_sound(container, stream, Damage())):
             if frame.sample_rate != rate_hz or frame.layout.nb_channels != info.channels:
                 raise MediaError(
                     f"The sound of {path} changes from {rate_hz} Hz, {info.channels} channels to {frame.sample_rate} Hz, "
                     f"{frame.layout.nb_channels} channels on the way. Convert it to one format first."
                 )
-            block = _as_float(frame)
+            block = _as_float(frame)[:, :n_samples]
             start = n_given
             if frame.pts is not None and frame.time_base is not None:
                 stated = round((float(frame.pts * frame.time_base) - origin_s) * rate_hz)
@@ -154,6 +156,19 @@ def write_wav(path: Path, waveform: Float[np.ndarray, "samples"], sample_rate_hz
         file.setsampwidth(2)
         file.setframerate(sample_rate_hz)
         file.writeframes(samples.tobytes())
+
+
+def _with_true_length(frames: Iterator[AudioFrame]) -> Iterator[tuple[AudioFrame, int]]:
+    """Each frame with its number of samples; that of the last one as the file states it, without the encoder's padding."""
+    held: AudioFrame | None = None
+    for frame in frames:
+        if held is not None:
+            yield held, held.samples
+        held = frame
+    if held is not None:
+        stated_s = float(held.duration * held.time_base) if held.duration and held.time_base else np.inf
+        is_padded = stated_s < held.samples / held.sample_rate - ROUNDING_S
+        yield held, round(stated_s * held.sample_rate) if is_padded else held.samples
 
 
 def _as_float(frame: AudioFrame) -> Float[np.ndarray, "channels samples"]:

@@ -182,7 +182,7 @@ def _move_to_the_stillest(
     is_new: Bool[np.ndarray, "stored"], filmed_s: Float[np.ndarray, "stored"], liveliness: Float[np.ndarray, "stored"]
 ) -> None:
     """Where a rounding put an expected repeat beside the real one, exchange the two, in place."""
-    is_still = liveliness < np.percentile(liveliness[~is_new], 80) + np.log(CLEARLY)
+    is_still = liveliness < np.percentile(liveliness[~is_new], 90) + np.log(CLEARLY)
     for i in np.flatnonzero(~is_new & ~is_still):
         after, before = i + 1, i - 1
         if after < len(is_new) and is_new[after] and is_still[after]:
