@@ -1,0 +1,224 @@
+"""Measure a portrait on the frames of a clip that did not train it."""
+
+import math
+import platform
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from loquent import __version__
+from loquent.data.clip import Clip
+from loquent.data.frame_store import spread_frames
+from loquent.errors import InputError
+from loquent.evaluation import held_out
+from loquent.evaluation.held_out import Picture, Setting
+from loquent.evaluation.scores import PictureScores, Row, mouth_boxes, summarise
+from loquent.evaluation.sheet import SheetRow, draw_sheet
+from loquent.face.landmarks import LandmarkTrack, detect_all
+from loquent.media.images import write_image
+from loquent.portrait import Portrait
+
+TRUTH, RECOMPRESSED, SHUFFLED = "truth", "recompressed", "shuffled"
+SHEET_COLUMNS = 8
+_NO_TIME: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All figures of one portrait on one clip."""
+
+    clip: str
+    """Name of the clip."""
+    n_held_out: int
+    """Frames that were compared."""
+    height: int
+    """Rows of the pictures."""
+    width: int
+    """Columns of the pictures."""
+    rows: tuple[Row, ...]
+    """The real frames themselves, the real frames recompressed, then each setting."""
+    fps: float
+    """Frames rendered per second, from the median time of a frame in the last setting."""
+    fps_setting: str
+    """Which setting `fps` is for."""
+    device: str
+    """Where it was rendered."""
+    n_threads: int
+    """Threads PyTorch used."""
+    file_mib: float
+    """Size of the portrait file."""
+    n_head_parameters: int
+    """Trained numbers of the head field, with one appearance code."""
+    n_torso_parameters: int
+    """Trained numbers of the torso field, with one appearance code."""
+    notes: tuple[str, ...]
+    """What a reader must know to judge the figures."""
+
+    def row(self, name: str) -> Row:
+        """The row of that name."""
+        return next(row for row in self.rows if row.name == name)
+
+    def to_json(self) -> dict[str, Any]:
+        """All figures as JSON values; infinite or missing ones are null."""
+        facts: dict[str, Any] = _finite({"loquent": __version__, **asdict(self)})
+        return facts
+
+
+def evaluate(
+    portrait: Portrait,
+    clip: Clip,
+    *,
+    settings: tuple[Setting, ...] = ("head", "full"),
+    frames_dir: Path | None = None,
+    sheet: Path | None = None,
+    shuffle_sound: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Evaluation:
+    """Render the held-out frames of `clip` from its sound and compare them with the real ones.
+
+    Args:
+        portrait: trained on this clip's other frames, or on another clip of the same person and size.
+        clip: holds the frames; pose and blink come from its track.
+        settings: what is rendered, see `loquent.evaluation.held_out.Setting`.
+        frames_dir: write every real and rendered frame there as ``000454_truth.png``, ``000454_head.png`` ...
+        sheet: write a contact sheet there (``.png`` or ``.jpg``).
+        shuffle_sound: measure the first setting also with the sound shuffled in time, which should ruin the lips.
+        progress: called with the number of pictures done, and in all.
+
+    Raises:
+        InputError: portrait and clip do not fit together, or `sheet` has another ending.
+        ClipError: a file of the clip is damaged.
+        OutputError: a picture cannot be written.
+    """
+    held_out.check_pair(portrait, clip, settings)
+    if sheet is not None and sheet.suffix not in (".png", ".jpg"):
+        raise InputError(f"The contact sheet is written as .png or .jpg, not as {sheet.name!r}.")
+    n_sets = 2 + len(settings) + shuffle_sound
+    session = _Session(clip, frames_dir, progress, n_sets * len(clip.held_out_frames))
+    rows = [session.measure(TRUTH, held_out.real_pictures(clip), is_saved=True)]
+    rows.append(session.measure(RECOMPRESSED, held_out.recompressed_pictures(clip)))
+    sound = held_out.conditions(portrait, clip)
+    for setting in settings:
+        seconds: list[float] = []
+        pictures = held_out.rendered_pictures(portrait, clip, setting, sound, seconds)
+        rows.append(session.measure(setting, pictures, seconds, is_saved=True))
+    timed = rows[-1]
+    if shuffle_sound:
+        shuffled = held_out.conditions(portrait, clip, is_shuffled=True)
+        pictures = held_out.rendered_pictures(portrait, clip, settings[0], shuffled, seconds := [])
+        rows.append(session.measure(f"{settings[0]} {SHUFFLED}", pictures, seconds))
+    if sheet is not None:
+        write_image(sheet, draw_sheet(session.shown, session.shown_boxes))
+    assert timed.ms_per_frame is not None
+    return Evaluation(
+        clip=clip.info.name,
+        n_held_out=len(clip.held_out_frames),
+        height=clip.info.height,
+        width=clip.info.width,
+        rows=tuple(rows),
+        fps=1000 / timed.ms_per_frame,
+        fps_setting=timed.name,
+        device=_device_name(portrait.device),
+        n_threads=torch.get_num_threads(),
+        file_mib=_file_mib(portrait),
+        n_head_parameters=sum(values.numel() for values in portrait.head.parameters()),
+        n_torso_parameters=sum(values.numel() for values in portrait.torso.parameters()),
+        notes=tuple(_notes(portrait, clip)),
+    )
+
+
+class _Session:
+    """One pass after another over the held-out frames; keeps the real landmarks and the pictures of the contact sheet."""
+
+    def __init__(
+        self, clip: Clip, frames_dir: Path | None, progress: Callable[[int, int], None], n_pictures: int
+    ) -> None:
+        self.clip, self.frames_dir = clip, frames_dir
+        self.boxes = mouth_boxes(clip)
+        self.shown: list[SheetRow] = []
+        self._progress, self._done, self._total = progress, 0, n_pictures
+        self._real: LandmarkTrack | None = None
+        self._columns = spread_frames(range(len(clip.held_out_frames)), SHEET_COLUMNS)
+
+    @property
+    def shown_boxes(self) -> Any:
+        """Mouth rectangles of the frames on the contact sheet."""
+        return self.boxes[list(self._columns)]
+
+    def measure(
+        self, name: str, pictures: Iterable[Picture], seconds: Iterable[float] = _NO_TIME, *, is_saved: bool = False
+    ) -> Row:
+        """Take the figures of one set of pictures, each picture being held only while it is measured.
+
+        Pictures that are saved are also written to the frames folder and shown on the contact sheet.
+        """
+        scores = PictureScores()
+        faces = detect_all(self._watched(name, pictures, scores, is_saved))
+        self._real = self._real or faces
+        return summarise(name, scores, faces, self._real, self.clip, list(seconds))
+
+    def _watched(
+        self, name: str, pictures: Iterable[Picture], scores: PictureScores, is_saved: bool
+    ) -> Iterator[Picture]:
+        """Pass the pictures on, measuring each against the real one."""
+        shown = SheetRow(name, [], [], [])
+        for k, picture in enumerate(pictures):
+            i = self.clip.held_out_frames[k]
+            truth = held_out.to_bytes(self.clip.target(i))
+            scores.add(picture, truth, self.clip.matte(i)[..., 0], self.boxes[k])
+            frame_id = int(self.clip.track.frame_ids[i])
+            if is_saved and self.frames_dir is not None:
+                write_image(self.frames_dir / f"{frame_id:06d}_{name}.png", picture)
+            if is_saved and k in self._columns:
+                shown.pictures.append(picture)
+                shown.frame_ids.append(frame_id)
+                shown.psnr_db.append(scores.psnr_db[-1])
+            self._done += 1
+            self._progress(self._done, self._total)
+            yield picture
+        if is_saved:
+            self.shown.append(shown)
+
+
+def _notes(portrait: Portrait, clip: Clip) -> Iterator[str]:
+    """What the portrait's record says against taking the figures at face value."""
+    record = portrait.record
+    trained_on = record.get("clip")
+    if trained_on is None:
+        yield "The portrait does not say which clip trained it; these frames may have."
+    elif trained_on != clip.info.name:
+        yield f"The portrait was trained on the clip {trained_on!r}, not on {clip.info.name!r}."
+    elif record.get("train_frames", 0) > clip.info.n_train:
+        yield (
+            f"The portrait was trained on the first {record['train_frames']} frames, so it has seen some of these, "
+            f"which begin at frame {clip.info.n_train}."
+        )
+
+
+def _file_mib(portrait: Portrait) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "size.portrait"
+        portrait.save(path)
+        return path.stat().st_size / 2**20
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text().splitlines() if facts.is_file() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def _finite(value: Any) -> Any:
+    """The value with infinity and NaN as None, which JSON knows."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

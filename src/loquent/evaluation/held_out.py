@@ -1,0 +1,127 @@
+"""The frames that are compared: held-out frames of a clip, real and rendered from the sound, all as 8-bit pictures.
+
+Pose and blink come from the clip's track, as in the papers; the lips come from the sound and from nothing else.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Literal, get_args
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from loquent.data.clip import Clip
+from loquent.errors import InputError
+from loquent.portrait import Portrait
+from loquent.speech.kinds import speech_kind
+
+Setting = Literal["head", "full"]
+"""``head``: the rendered head over the real torso and background, as the papers measure it. ``full``: all rendered."""
+Picture = UInt8[np.ndarray, "height width 3"]
+JPEG_QUALITY = 75
+SHUFFLE_SEED = 0
+_BLOCK_S = (0.5, 1.0)
+_TRIES = 64
+
+
+def check_pair(portrait: Portrait, clip: Clip, settings: tuple[str, ...]) -> None:
+    """Check that `portrait` can be measured on `clip`.
+
+    Raises:
+        InputError: they differ in picture size or speech features, the clip has no held-out frame, or a setting is unknown.
+    """
+    ours, theirs = portrait.camera, clip.camera
+    if (ours.height, ours.width) != (theirs.height, theirs.width):
+        raise InputError(
+            f"The portrait's pictures are {ours.width}x{ours.height}, those of the clip {clip.folder} are "
+            f"{theirs.width}x{theirs.height}. Evaluate it on the clip it was trained on, or one prepared with the same --size."
+        )
+    if portrait.speech_kind != clip.info.speech_kind:
+        raise InputError(
+            f"The portrait listens to {portrait.speech_kind!r} features, but the clip {clip.folder} holds "
+            f"{clip.info.speech_kind!r}. Prepare the clip with the portrait's kind of features."
+        )
+    if not clip.held_out_frames:
+        raise InputError(
+            f"The clip {clip.folder} holds no frame back for evaluation: all {clip.n_frames} train. "
+            "Prepare a longer video, or lower n_train in clip.json and train again."
+        )
+    unknown = sorted(set(settings) - set(get_args(Setting)))
+    if unknown or not settings or len(set(settings)) < len(settings):
+        raise InputError(
+            f"Settings to evaluate are {' and '.join(get_args(Setting))}, each at most once; "
+            f"got {', '.join(settings) or 'none'}."
+        )
+
+
+def conditions(portrait: Portrait, clip: Clip, *, is_shuffled: bool = False) -> Float[Tensor, "held_out width"]:
+    """What moves the lips of the held-out frames, from the clip's sound, or from the same sound shuffled in time.
+
+    Raises:
+        InputError: the clip's features are not of the width that this version computes.
+    """
+    kind, features = speech_kind(portrait.speech_kind), clip.speech_features()
+    if features.shape[1] != kind.width:
+        raise InputError(
+            f"The clip {clip.folder} holds {kind.name!r} features of {features.shape[1]} values a step, but {kind.width} are "
+            "wanted: another version of Loquent computed them. Run `loquent prepare` again."
+        )
+    if is_shuffled:
+        features = shuffle_in_time(features, kind.rate_hz, shift_s=len(clip.held_out_frames) / clip.info.fps / 2)
+    return portrait.conditions(features, clip.track.frame_ids[list(clip.held_out_frames)])
+
+
+def shuffle_in_time(
+    features: Float[Tensor, "steps width"], rate_hz: int, *, shift_s: float
+) -> Float[Tensor, "steps width"]:
+    """The same steps in another order: blocks of 0.5 to 1 s permuted, then all rolled by `shift_s`. Always the same order.
+
+    Of several permutations the one is taken whose least moved step moves farthest, so that no block stays near its place.
+    """
+    random = np.random.default_rng(SHUFFLE_SEED)
+    n_steps = len(features)
+    low, high = (max(1, round(seconds * rate_hz)) for seconds in _BLOCK_S)
+    cuts = np.cumsum(random.integers(low, high + 1, n_steps // low + 1))
+    blocks = np.split(np.arange(n_steps), cuts[cuts < n_steps])
+    shift = round(shift_s * rate_hz)
+    candidates = [
+        np.roll(np.concatenate([blocks[b] for b in random.permutation(len(blocks))]), shift) for _ in range(_TRIES)
+    ]
+    order = max(candidates, key=lambda order: int(np.abs(order - np.arange(n_steps)).min()))
+    return features[torch.from_numpy(order)]
+
+
+def real_pictures(clip: Clip) -> Iterator[Picture]:
+    """The held-out frames as training would see them: background from the plate."""
+    for i in clip.held_out_frames:
+        yield to_bytes(clip.target(i))
+
+
+def recompressed_pictures(clip: Clip) -> Iterator[Picture]:
+    """The real pictures after JPEG: what the landmark detector alone makes of pictures that show the same."""
+    for picture in real_pictures(clip):
+        blue_first = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+        _, encoded = cv2.imencode(".jpg", blue_first, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        yield cv2.cvtColor(cv2.imdecode(encoded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
+def rendered_pictures(
+    portrait: Portrait, clip: Clip, setting: Setting, conditions: Float[Tensor, "held_out width"], seconds: list[float]
+) -> Iterator[Picture]:
+    """The held-out frames as the portrait shows them; the time each one took is appended to `seconds`."""
+    for i, condition in zip(clip.held_out_frames, conditions, strict=True):
+        behind = torch.from_numpy(clip.torso_over_background(i)) if setting == "head" else None
+        started = time.perf_counter()
+        picture = portrait.render(
+            clip.track.world_from_camera[i], condition, float(clip.eye[i]), camera=clip.camera, behind=behind
+        )
+        seconds.append(time.perf_counter() - started)
+        yield to_bytes(picture.numpy())
+
+
+def to_bytes(picture: Float[np.ndarray, "height width 3"]) -> Picture:
+    """Colours in [0, 1] as they are written to a file, rounded to the nearest."""
+    return (picture * 255 + 0.5).clip(0, 255).astype(np.uint8)

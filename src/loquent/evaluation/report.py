@@ -1,0 +1,86 @@
+"""What `evaluate` prints and writes: one table, figures down, sets of pictures across."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console
+from rich.table import Table
+
+from loquent.evaluation.evaluate import Evaluation
+from loquent.evaluation.scores import Row
+from loquent.storage import write_json
+
+PAPERS_NOTE = (
+    "Figures in the papers are for other frames, after hours of training on a GPU: the ER-NeRF authors publish 35.607 dB for "
+    "the head and 26.594 dB for head and torso, on 728 held-out frames of their Obama video. LMD there uses the FAN detector, "
+    "here MediaPipe, so it cannot be compared."
+)
+"""What must be said wherever figures stand beside the papers'."""
+
+
+def _lip(pick: str, style: str) -> Callable[[Row], str]:
+    def show(row: Row) -> str:
+        value = getattr(row.lips, pick, None)
+        return "–" if value is None else format(value, style)
+
+    return show
+
+
+def _plain(pick: str, style: str, factor: float = 1.0) -> Callable[[Row], str]:
+    def show(row: Row) -> str:
+        value = getattr(row, pick)
+        if value is None or value != value:
+            return "–"
+        return "∞" if value == float("inf") else format(factor * value, style)
+
+    return show
+
+
+_LINES: tuple[tuple[str, Callable[[Row], str]], ...] = (
+    ("PSNR, whole picture (dB)", _plain("psnr_db", ".2f")),
+    ("PSNR, head (dB)", _plain("head_psnr_db", ".2f")),
+    ("PSNR, mouth (dB)", _plain("mouth_psnr_db", ".2f")),
+    ("SSIM", _plain("ssim", ".4f")),
+    ("LMD (px)", _plain("lmd_px", ".2f")),
+    ("LMD (% of eye distance)", _plain("lmd_share", ".2f", 100)),
+    ("lip correlation", _lip("correlation", ".2f")),
+    ("  by chance below", _lip("chance_correlation", ".2f")),
+    ("  largest at lag (frames)", _lip("lag_frames", "+d")),
+    ("  there", _lip("best_correlation", ".2f")),
+    ("lip movement (std)", _lip("opening_std", ".4f")),
+    ("frames with both faces", _lip("n_frames", "d")),
+    ("faces not found", _plain("n_faces_missed", "d")),
+    ("ms per frame", _plain("ms_per_frame", ".0f")),
+)
+
+
+def print_evaluation(evaluation: Evaluation, *, stream: TextIO | None = None) -> None:
+    """Print the table and what explains it, to standard output unless another stream is named."""
+    console = Console(file=stream or sys.stdout, highlight=False)
+    rows = evaluation.rows
+    table = Table(box=None, pad_edge=False)
+    table.add_column(f"{evaluation.clip}, {evaluation.n_held_out} held-out frames")
+    for row in rows:
+        table.add_column(row.name, justify="right")
+    for label, show in _LINES:
+        table.add_row(label, *(show(row) for row in rows))
+    console.print(table)
+    console.print(
+        f"{evaluation.fps:.1f} frames/s ({evaluation.fps_setting}, {evaluation.width}x{evaluation.height}) on "
+        f"{evaluation.device}, {evaluation.n_threads} threads. Portrait file {evaluation.file_mib:.2f} MiB; "
+        f"{evaluation.n_head_parameters:,} parameters in the head, {evaluation.n_torso_parameters:,} in the torso."
+    )
+    console.print(
+        "head: the rendered head over the real torso and background; full: everything rendered; recompressed: the real frames "
+        "as JPEG, the detector's own error; shuffled: the same sound in another order. Pose and blink are the clip's, the lips "
+        "come from the sound. LMD by MediaPipe. Lip openings high-passed at 0.5 Hz; positive lag: the rendered lips are late."
+    )
+    for note in evaluation.notes:
+        console.print(f"Note: {note}", markup=False)
+
+
+def write_report(path: Path, evaluation: Evaluation) -> None:
+    """Write all figures as JSON, whole or not at all."""
+    write_json(path, evaluation.to_json())
