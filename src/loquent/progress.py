@@ -25,13 +25,15 @@ class Progress:
 
     _screens: ClassVar[list[RichProgress]] = []  # the live display, shared by nested bars
 
-    def __init__(self, description: str, total: float | None = None, *, unit: str = "it", stream: TextIO | None = None):
+    def __init__(
+        self, description: str, total: int | float | None = None, *, unit: str = "it", stream: TextIO | None = None
+    ):
         """`total` counts `unit`; None when it is not known."""
         self._description = description
         self._total = total
         self._unit = unit
         self._stream = stream if stream is not None else sys.stderr
-        self._done = 0.0
+        self._done: int | float = 0
         self._note = ""
         self._owns_screen = False
         self._screen: RichProgress | None = None
@@ -61,11 +63,11 @@ class Progress:
         elif self._last_line > self._started and kind is None:
             self._write_line()
 
-    def advance(self, amount: float = 1.0, *, note: str | None = None) -> None:
+    def advance(self, amount: int | float = 1, *, note: str | None = None) -> None:
         """Count `amount` more units; `note` replaces the text behind the bar, e.g. ``"PSNR 31.2 dB"``."""
         self.set(self._done + amount, note=note)
 
-    def set(self, done: float, *, total: float | None = None, note: str | None = None) -> None:
+    def set(self, done: int | float, *, total: int | float | None = None, note: str | None = None) -> None:
         """Say how many units are done in all, and perhaps a better `total`."""
         self._done = done
         self._total = self._total if total is None else total
@@ -101,7 +103,7 @@ class Progress:
 def track(
     items: Iterable[Item],
     description: str,
-    total: float | None = None,
+    total: int | float | None = None,
     *,
     unit: str = "it",
     stream: TextIO | None = None,

@@ -1,4 +1,4 @@
-"""Small films with known content, made on the fly: every frame carries its own number, every sound is a known function of time."""
+"""Small films with known content, made on the fly: every frame carries its own number."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -63,7 +63,13 @@ def write_film(
             layout = "mono" if sound.shape[0] == 1 else "stereo"
             track = container.add_stream(sound_codec, rate=sound_rate_hz, layout=layout)
         stamps = [round(time_s * CLOCK_HZ) for time_s in times_s]
-        end = round(last_s * CLOCK_HZ) if last_s is not None else 2 * stamps[-1] - stamps[-2] if len(stamps) > 1 else stamps[0] + 3600
+        end = (
+            round(last_s * CLOCK_HZ)
+            if last_s is not None
+            else 2 * stamps[-1] - stamps[-2]
+            if len(stamps) > 1
+            else stamps[0] + 3600
+        )
         lengths = dict(zip(stamps, np.diff([*stamps, end]).tolist(), strict=True))
         for image, stamp in zip(images, stamps, strict=True):
             frame = VideoFrame.from_ndarray(image)

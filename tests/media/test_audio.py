@@ -62,7 +62,9 @@ def test_all_sample_formats_have_the_same_scale(tmp_path: Path, codec: str) -> N
 
 
 @pytest.mark.parametrize(("video_start_s", "sound_start_s"), [(0.0, 0.0), (0.0, 0.5), (0.48, 0.0), (0.2, 0.32)])
-@pytest.mark.parametrize(("ending", "codec", "tolerance_s"), [("mkv", "flac", 1e-3), ("mkv", "pcm_s16le", 1e-3), ("mp4", "aac", 1e-3)])
+@pytest.mark.parametrize(
+    ("ending", "codec", "tolerance_s"), [("mkv", "flac", 1e-3), ("mkv", "pcm_s16le", 1e-3), ("mp4", "aac", 1e-3)]
+)
 def test_sample_0_is_at_the_first_video_frame(
     tmp_path: Path, video_start_s: float, sound_start_s: float, ending: str, codec: str, tolerance_s: float
 ) -> None:
@@ -87,7 +89,12 @@ def test_gaps_in_the_sound_become_silence_and_overlaps_are_cut(tmp_path: Path) -
     tone = tones(16000, 3)
     with av.open(str(path), "w") as container:
         track = container.add_stream("pcm_s16le", rate=16000, layout="mono")
-        for begin, stated in [(0, 0), (8000, 8000), (16000, 32000), (24000, 36000)]:  # a gap of 1 s, an overlap of 0.25 s
+        for begin, stated in [
+            (0, 0),
+            (8000, 8000),
+            (16000, 32000),
+            (24000, 36000),
+        ]:  # a gap of 1 s, an overlap of 0.25 s
             frame = av.AudioFrame.from_ndarray(
                 (tone[None, begin : begin + 8000] * 32767).astype(np.int16), format="s16", layout="mono"
             )

@@ -4,7 +4,9 @@ import pytest
 from loquent.media.timing import find_duplicates
 
 
-def converted(true_fps: float, stored_fps: float, seconds: float, rng: np.random.Generator, phase: float = 0.0) -> np.ndarray:
+def converted(
+    true_fps: float, stored_fps: float, seconds: float, rng: np.random.Generator, phase: float = 0.0
+) -> np.ndarray:
     """Which true frame each stored frame shows, when a film is converted to a higher rate by repeating frames."""
     return np.floor(np.arange(round(seconds * stored_fps)) * true_fps / stored_fps + 0.5 + phase).astype(int)
 
@@ -19,7 +21,18 @@ def changes_of(shown: np.ndarray, rng: np.random.Generator, noise: float = 0.02)
 
 @pytest.mark.parametrize(
     ("true_fps", "stored_fps"),
-    [(25, 30), (25, 30000 / 1001), (24, 30), (24000 / 1001, 30000 / 1001), (25, 60), (30, 60), (25, 50), (15, 30), (12.5, 30), (50, 60)],
+    [
+        (25, 30),
+        (25, 30000 / 1001),
+        (24, 30),
+        (24000 / 1001, 30000 / 1001),
+        (25, 60),
+        (30, 60),
+        (25, 50),
+        (15, 30),
+        (12.5, 30),
+        (50, 60),
+    ],
 )
 @pytest.mark.parametrize("phase", [0.0, 0.31, -0.4])
 def test_a_conversion_by_repeating_is_undone(true_fps: float, stored_fps: float, phase: float) -> None:

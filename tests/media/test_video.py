@@ -59,7 +59,16 @@ def test_each_repeated_frame_of_a_25_stored_as_30_is_left_out(tmp_path: Path) ->
     np.testing.assert_allclose(np.diff(timing.filmed_s[timing.is_new]), 1 / 25, atol=1e-9)
 
 
-TURNS = [(1, 0, 0, 1), (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0), (-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0), (0, -1, -1, 0)]
+TURNS = [
+    (1, 0, 0, 1),
+    (0, 1, -1, 0),
+    (-1, 0, 0, -1),
+    (0, -1, 1, 0),
+    (-1, 0, 0, 1),
+    (1, 0, 0, -1),
+    (0, 1, 1, 0),
+    (0, -1, -1, 0),
+]
 
 
 @pytest.mark.parametrize("matrix", TURNS)
@@ -90,12 +99,19 @@ def test_pixels_become_square(tmp_path: Path, aspect: Fraction | None, size: tup
     assert (probe(film).height, probe(film).width) == size
 
 
-@pytest.mark.parametrize("codec_options", [{"g": "50", "preset": "ultrafast"}, {"g": "25", "bf": "3", "preset": "medium"}])
+@pytest.mark.parametrize(
+    "codec_options", [{"g": "50", "preset": "ultrafast"}, {"g": "25", "bf": "3", "preset": "medium"}]
+)
 def test_a_part_equals_that_part_of_the_whole(tmp_path: Path, codec_options: dict[str, str]) -> None:
     times = 0.3 + np.arange(300) / 25
     film = write_film(tmp_path / "film.mp4", [stamped(i) for i in range(300)], times, codec_options=codec_options)
     assert numbers(film) == list(range(300))
-    for start_s, end_s, first, last in [(0.0, 0.2, 0, 5), (2.0, 2.4, 50, 60), (8.02, 8.5, 201, 213), (11.9, 99.0, 298, 300)]:
+    for start_s, end_s, first, last in [
+        (0.0, 0.2, 0, 5),
+        (2.0, 2.4, 50, 60),
+        (8.02, 8.5, 201, 213),
+        (11.9, 99.0, 298, 300),
+    ]:
         frames = list(read_frames(film, start_s=start_s, end_s=end_s))
         assert [frame.index for frame in frames] == list(range(first, last))
         assert [number_of(frame.image) for frame in frames] == list(range(first, last))
@@ -112,7 +128,9 @@ def test_three_frames_are_enough(tmp_path: Path) -> None:
 def test_edit_lists_are_obeyed(tmp_path: Path) -> None:
     # B frames make the mp4 muxer write an edit list, and a negative start makes it skip what comes before zero.
     times = np.arange(-20, 60) / 25
-    film = write_film(tmp_path / "film.mp4", [stamped(i) for i in range(80)], times, codec_options={"bf": "2", "g": "10"})
+    film = write_film(
+        tmp_path / "film.mp4", [stamped(i) for i in range(80)], times, codec_options={"bf": "2", "g": "10"}
+    )
     shown = numbers(film)
     assert shown == list(range(shown[0], 80))
     assert probe(film).duration_s == pytest.approx(len(shown) / 25, abs=0.041)
@@ -131,7 +149,9 @@ def test_a_cut_off_file_gives_what_can_be_decoded(tmp_path: Path) -> None:
 
 
 def test_damage_in_the_middle_is_survived_and_counted(tmp_path: Path) -> None:
-    whole = write_film(tmp_path / "film.mkv", [stamped(i) for i in range(200)], np.arange(200) / 25, codec_options={"g": "20"})
+    whole = write_film(
+        tmp_path / "film.mkv", [stamped(i) for i in range(200)], np.arange(200) / 25, codec_options={"g": "20"}
+    )
     content = bytearray(whole.read_bytes())
     middle = len(content) // 2
     content[middle : middle + 3000] = np.random.default_rng(0).bytes(3000)

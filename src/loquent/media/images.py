@@ -22,7 +22,7 @@ def read_image(path: Path) -> UInt8[np.ndarray, "height width channels"]:
     if pixels is None:
         raise InputError(f"{path} cannot be read as a picture; it may be cut off, or not a PNG or JPEG file.")
     if pixels.dtype != np.uint8:
-        pixels = (pixels / np.iinfo(pixels.dtype).max * 255 + 0.5).astype(np.uint8)
+        pixels = (pixels / np.iinfo(pixels.dtype.name).max * 255 + 0.5).astype(np.uint8)
     if pixels.ndim == 2:
         return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
     return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)

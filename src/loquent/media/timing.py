@@ -205,7 +205,8 @@ def _phase_path(
 ) -> Float[np.ndarray, "stored"]:
     """The phase of the film's clock at every frame: the path on which the expected repeats are least lively.
 
-    Phases are held for blocks of frames and a change costs something (Viterbi 1967), so a splice in a converted film is followed.
+    Phases are held for blocks of frames and a change costs something (Viterbi 1967), so a splice in a converted film is
+    followed.
     """
     phases = (np.arange(N_PHASES) + 0.5) / N_PHASES
     costs = np.where(_repeats(stored_s, fps, phases[:, None]), liveliness, 0.0)

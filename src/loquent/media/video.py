@@ -40,7 +40,7 @@ def read_frames(
 ) -> Iterator[TimedFrame]:
     """Read the frames of a video at k / `fps` seconds for every k with ``start_s <= k / fps < end_s``.
 
-    Each is the source frame nearest in time; one that stands for long is shown until the next is due within half a frame's time.
+    Each is the source frame nearest in time; one that stands for long is shown until the next is due within half a frame.
     When more frames are stored than asked for, regularly repeated ones are left out first (`loquent.media.timing`), so
     a film of 25 frames a second that was stored at 30 gives exactly its different frames. A file that is cut off or
     damaged gives what can be decoded (`frame_timing` says what is missing).

@@ -1,0 +1,42 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from loquent.errors import InputError
+from loquent.speech.kinds import EXTRACTORS, KINDS, SpeechKind, extract, speech_kind
+
+
+def test_every_kind_has_an_extractor_that_keeps_its_promise() -> None:
+    assert set(KINDS) == set(EXTRACTORS)
+    for name, kind in KINDS.items():
+        assert speech_kind(name) is kind
+        assert kind.name == name
+        features = extract(name, np.zeros(16000, np.float32))
+        assert features.shape == (kind.rate_hz, kind.width)
+
+
+def test_an_unknown_kind_is_refused_with_what_there_is() -> None:
+    with pytest.raises(InputError, match=r"'deepspeech'.*log_mel"):
+        speech_kind("deepspeech")
+    with pytest.raises(InputError, match="log_mel"):
+        extract("deepspeech", np.zeros(10, np.float32))
+
+
+def test_kinds_are_frozen_values() -> None:
+    assert SpeechKind("a", 50, 3, 0.1) == SpeechKind("a", 50, 3, 0.1)
+    with pytest.raises(AttributeError):
+        speech_kind("log_mel").width = 3  # type: ignore[misc]
+
+
+def test_bad_sound_is_refused() -> None:
+    with pytest.raises(InputError, match="not numbers"):
+        extract("log_mel", np.array([0.0, np.nan], np.float32))
+    with pytest.raises(InputError, match="positive"):
+        extract("log_mel", np.zeros(10, np.float32), 0)
+
+
+def test_looking_up_a_kind_loads_no_extractor() -> None:
+    code = "import sys, loquent.speech.kinds as k; k.speech_kind('log_mel'); sys.exit('loquent.speech.log_mel' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,82 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from loquent.errors import InputError
+from loquent.speech.windows import audio_context, frame_contexts, frame_windows
+
+GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden" / "golden_data.npz"
+
+
+def test_a_window_holds_the_steps_around_its_frame_and_zeros_outside_the_sound() -> None:
+    n_steps, width = 23, 3
+    features = torch.randn(n_steps, width, generator=torch.Generator().manual_seed(0))
+    frame_ids = torch.tensor([0, 1, 3, 5, 9, 11, 15, 40])
+    windows = frame_windows(features, frame_ids)
+    assert windows.shape == (8, width, 16)
+    for window, frame_id in zip(windows, frame_ids.tolist(), strict=True):
+        for place in range(16):
+            step = 2 * frame_id - 8 + place  # SPEC 1.6: frame k covers 2k-8 .. 2k+7
+            wanted = features[step] if 0 <= step < n_steps else torch.zeros(width)
+            torch.testing.assert_close(window[:, place], wanted, rtol=0, atol=0)
+
+
+def test_dropped_frames_do_not_disturb_the_others() -> None:
+    features = torch.randn(60, 4)
+    every = frame_windows(features, torch.arange(30))
+    some = torch.tensor([2, 3, 7, 20, 29])
+    torch.testing.assert_close(frame_windows(features, some), every[some], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("length", [2, 6, 16])
+def test_windows_of_other_lengths(length: int) -> None:
+    features = torch.arange(1.0, 41).reshape(40, 1)
+    windows = frame_windows(features, torch.tensor([10]), length=length)
+    assert windows[0, 0].tolist() == [1.0 + step for step in range(20 - length // 2, 20 + length // 2)]
+
+
+def test_no_sound_gives_zeros() -> None:
+    assert frame_windows(torch.zeros(0, 5), torch.arange(3)).abs().sum() == 0
+    assert frame_windows(torch.ones(9, 5), torch.zeros(0, dtype=torch.long)).shape == (0, 5, 16)
+
+
+@pytest.mark.parametrize("length", [0, -2, 7])
+def test_odd_lengths_are_refused(length: int) -> None:
+    with pytest.raises(InputError, match="even"):
+        frame_windows(torch.zeros(4, 2), torch.arange(2), length=length)
+
+
+def test_context_is_the_eight_windows_around_with_zeros_outside() -> None:
+    windows = torch.arange(1.0, 11)[:, None, None].expand(10, 2, 3)
+    assert audio_context(windows, 5)[:, 0, 0].tolist() == [2, 3, 4, 5, 6, 7, 8, 9]
+    assert audio_context(windows, 1)[:, 1, 2].tolist() == [0, 0, 0, 1, 2, 3, 4, 5]
+    assert audio_context(windows, 9)[:, 0, 0].tolist() == [6, 7, 8, 9, 10, 0, 0, 0]
+    assert audio_context(windows, 30).abs().sum() == 0
+    with pytest.raises(InputError):
+        audio_context(windows, 3, size=0)
+    with pytest.raises(InputError):
+        audio_context(windows, 3, n_ahead=9)
+
+
+def test_contexts_from_the_sound_equal_contexts_of_neighbouring_windows() -> None:
+    features = torch.randn(70, 4)
+    windows = frame_windows(features, torch.arange(-4, 40))
+    frame_ids = torch.tensor([0, 3, 17, 34])
+    contexts = frame_contexts(features, frame_ids)
+    for context, frame_id in zip(contexts, frame_ids.tolist(), strict=True):
+        torch.testing.assert_close(context, audio_context(windows, frame_id + 4), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("array", "size", "n_ahead"), [("att0", 1, 1), ("att1", 8, 0), ("att2", 8, 4)])
+def test_contexts_equal_those_of_the_original_loader(array: str, size: int, n_ahead: int) -> None:
+    if not GOLDEN.is_file():
+        pytest.skip("needs ../shared/golden, which is not beside this checkout")
+    golden = np.load(GOLDEN)
+    windows = torch.from_numpy(golden["aud_seq"])
+    for i in range(windows.shape[0]):
+        ours = audio_context(windows, i, size, n_ahead=n_ahead)
+        torch.testing.assert_close(ours, torch.from_numpy(golden[f"aud_win_{array}"][i]), rtol=0, atol=0)
+        if array == "att2":
+            torch.testing.assert_close(audio_context(windows, i), ours, rtol=0, atol=0)

@@ -1,0 +1,81 @@
+import io
+import itertools
+
+import pytest
+
+from loquent import progress
+from loquent.progress import Progress, track
+
+
+class Log(io.StringIO):
+    """A file of text."""
+
+    name, mode = "log", "w"
+
+
+class Terminal(Log):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every look at the clock takes one second."""
+    seconds = itertools.count()
+    monkeypatch.setattr("loquent.progress.time.monotonic", lambda: float(next(seconds)))
+
+
+def test_tracking_yields_everything_in_order() -> None:
+    assert list(track([3, 1, 2], "Sorting", stream=Log())) == [3, 1, 2]
+    assert list(track((i for i in range(4)), "Counting", stream=Terminal())) == [0, 1, 2, 3]
+
+
+def test_short_work_without_a_terminal_is_silent() -> None:
+    log = Log()
+    assert len(list(track(range(100), "Reading", stream=log))) == 100
+    assert log.getvalue() == ""
+
+
+@pytest.mark.usefixtures("clock")
+def test_long_work_without_a_terminal_writes_a_line_now_and_then() -> None:
+    log = Log()
+    with Progress("Training", 100, stream=log) as bar:
+        for step in range(100):
+            bar.advance(note=f"PSNR {step}")
+    lines = log.getvalue().splitlines()
+    assert 5 < len(lines) <= 100 // (progress.LINE_EVERY_S / 4) + 1
+    assert lines[0].startswith("Training, ")
+    assert "left" in lines[0]
+    assert "PSNR" in lines[0]
+    assert "it/s" in lines[0] or "s/it" in lines[0]
+    assert "100/100 (100 %)" in lines[-1]
+    assert "\r" not in log.getvalue()
+    assert "\x1b" not in log.getvalue()
+
+
+def test_a_terminal_sees_a_bar_with_the_note() -> None:
+    screen = Terminal()
+    with Progress("Fitting poses", 8, stream=screen) as bar:
+        bar.set(8, note="0.63 px")
+    assert "Fitting poses" in screen.getvalue()
+    assert "8/8" in screen.getvalue()
+    assert "0.63 px" in screen.getvalue()
+
+
+def test_bars_may_be_nested_and_errors_leave_nothing_behind() -> None:
+    screen = Terminal()
+    with pytest.raises(ValueError, match="stop"), Progress("Outer", 2, stream=screen) as outer:  # noqa: PT012
+        outer.advance()
+        assert list(track(range(3), "Inner", stream=screen)) == [0, 1, 2]
+        raise ValueError("stop")
+    assert not Progress._screens
+    assert list(track(range(2), "Again", stream=screen)) == [0, 1]
+    assert "Inner" in screen.getvalue()
+    assert "Again" in screen.getvalue()
+
+
+def test_a_loop_left_early_ends_its_bar() -> None:
+    loop = track(range(10), "Searching", stream=Terminal())
+    next(loop)
+    loop.close()
+    assert not Progress._screens
