@@ -7,18 +7,31 @@ import torch
 
 from loquent import __version__
 from loquent.data.clip import ClipInfo, ClipTrack, default_train_count, write_info, write_track
-from loquent.prepare.ingest import read_survey
+from loquent.data.findings import Finding
+from loquent.media.audio import read_waveform
+from loquent.prepare.ingest import first_look, read_survey
+from loquent.prepare.judge import Evidence, judge
+from loquent.prepare.picture_steps import PICTURE_QUALITY, read_picture_quality
 from loquent.prepare.pipeline import SOURCE, Step, Workplace
 from loquent.prepare.sound import OFFSET, read_sound_offset
+from loquent.prepare.sound_quality import measure_sound
 from loquent.prepare.track import TRACK, TRACK_FIGURES, read_track_tensors
 from loquent.storage import file_digest
 
 
-def assemble_step(size: int, speech_kind: str) -> Step:
+def assemble_step(size: int, start_s: float, end_s: float | None, speech_kind: str) -> Step:
     """Write clip.json and track.safetensors."""
-    measured = (SOURCE, "measured/survey.json", "measured/crop.json", TRACK, TRACK_FIGURES, OFFSET)
-    contents = ("frames", "mattes", "torso", "background.png", "sound.wav", f"speech/{speech_kind}.safetensors")
-    parameters = {"size": size, "speech_kind": speech_kind, "loquent": __version__}
+    measured = (SOURCE, "measured/survey.json", "measured/crop.json", TRACK, TRACK_FIGURES, OFFSET, PICTURE_QUALITY)
+    contents = (
+        "frames",
+        "mattes",
+        "torso",
+        "background.png",
+        "sound.wav",
+        "preview.jpg",
+        f"speech/{speech_kind}.safetensors",
+    )
+    parameters = {"size": size, "start_s": start_s, "end_s": end_s, "speech_kind": speech_kind, "loquent": __version__}
     return Step(
         "clip", "Closing the clip", _assemble, measured + contents, ("track.safetensors", "clip.json"), 1, parameters
     )
@@ -47,8 +60,23 @@ def _assemble(work: Workplace) -> None:
             "loquent": __version__,
             "mediapipe": version("mediapipe"),
         },
+        findings=_findings(work),
         figures=figures,
     )
     folder = work.output("clip.json").parent
     write_track(folder, ClipTrack(**tensors))
     write_info(folder, info)
+
+
+def _findings(work: Workplace) -> tuple[Finding, ...]:
+    """The same judgement that `doctor` gives, on the whole video."""
+    track = read_track_tensors(work.input(TRACK))
+    look = first_look(work.input(SOURCE), read_survey(work), work.parameters["start_s"], work.parameters["end_s"])
+    evidence = Evidence(
+        frame_ids=track["frame_ids"],
+        landmarks_px=track["landmarks_px"],
+        pictures=read_picture_quality(work.input(PICTURE_QUALITY)),
+        sound=measure_sound(read_waveform(work.input("sound.wav"))),
+        offset=read_sound_offset(work.input(OFFSET)),
+    )
+    return judge(look, evidence)

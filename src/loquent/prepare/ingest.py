@@ -1,23 +1,24 @@
 """The first steps: look over the video, then write its frames, cropped to the person and resized (SPEC 1.9, step 3)."""
 
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
+from loquent.data.findings import Finding
 from loquent.errors import MediaError
 from loquent.media.images import write_image
+from loquent.media.probe import probe
+from loquent.media.timing import frame_timing
 from loquent.media.video import TimedFrame, read_frames
+from loquent.prepare.judge import FPS, Look, judge_look
 from loquent.prepare.parallel import ordered_map
 from loquent.prepare.pipeline import SOURCE, Step, Workplace
 from loquent.prepare.survey import Survey, choose_crop, main_face, survey_frames
 from loquent.storage import write_json
-
-MIN_FRAMES = 25
-"""Shorter videos than one second hold nothing to learn and nothing to test on."""
-MIN_FACE_PX = 40
-"""The landmark network sees a face in 256 pixels; below this side of the face box its points are guesses."""
 
 
 def survey_step(start_s: float, end_s: float | None) -> Step:
@@ -33,42 +34,58 @@ def frames_step(size: int, start_s: float, end_s: float | None) -> Step:
     return Step("frames", "Cropping the frames", _write_frames, inputs, outputs, 1, parameters)
 
 
-def check_usable(survey: Survey, video: str) -> None:
-    """Refuse a video no portrait can come from.
+def timeline(video: Path, start_s: float, end_s: float | None) -> Iterator[TimedFrame]:
+    """The frames of the chosen part at 25 per second, counted from 0."""
+    for index, frame in enumerate(read_frames(video, start_s=start_s, end_s=end_s)):
+        yield TimedFrame(index, index / FPS, frame.image)
+
+
+def timeline_start_s(start_s: float) -> float:
+    """When the first frame at or after `start_s` is shown."""
+    return math.ceil(start_s * FPS - 1e-6) / FPS
+
+
+def first_look(
+    video: Path, survey: Survey, start_s: float, end_s: float | None, *, examined_from_s: float | None = None
+) -> Look:
+    """Everything known about a video before landmarks.
+
+    Args:
+        video: the file.
+        survey: of the part that was examined.
+        start_s, end_s: the part that `prepare` would use.
+        examined_from_s: where the examined part starts; nothing = at `start_s`.
+    """
+    timing = frame_timing(video)
+    length_s = min(timing.duration_s, math.inf if end_s is None else end_s) - start_s
+    from_s = start_s if examined_from_s is None else examined_from_s
+    return Look(probe(video), timing, survey, length_s, timeline_start_s(from_s))
+
+
+def refuse(findings: Iterable[Finding], video: Path) -> None:
+    """Stop if a portrait is impossible.
 
     Raises:
-        MediaError: too short, no face, or a face of a few pixels.
+        MediaError: with the first finding that is a no-go.
     """
-    if survey.n_frames < MIN_FRAMES:
-        raise MediaError(
-            f"{video} has {survey.n_frames} frames at 25 per second; at least {MIN_FRAMES} are needed, and 20 seconds or more "
-            "are advised. Give a longer video."
-        )
-    face = main_face(survey)
-    if not face:
-        raise MediaError(
-            f"No face was found in {video} ({len(survey.samples)} frames were looked at). "
-            "Give a video in which one person faces the camera."
-        )
-    side_px = float(np.median([box.side_px for _, box in face]))
-    if side_px < MIN_FACE_PX:
-        raise MediaError(
-            f"The face in {video} is only {side_px:.0f} pixels wide; at least {MIN_FACE_PX} are needed, and 200 or more are "
-            "advised. Film closer, or give the video in its full resolution."
-        )
+    for finding in findings:
+        if finding.verdict == "no-go":
+            raise MediaError(
+                f"{video.name} cannot be used: {finding.name} {finding.figure}. {finding.message} {finding.cure}"
+            )
 
 
 def _survey(work: Workplace) -> None:
     video = work.input(SOURCE)
-    survey = survey_frames(_reporting(work))
-    check_usable(survey, video.name)
+    survey = survey_frames(_reporting(work, round(probe(video).duration_s * FPS)))
+    refuse(judge_look(first_look(video, survey, work.parameters["start_s"], work.parameters["end_s"])), video)
     write_json(work.output("measured/survey.json"), survey.to_json())
 
 
-def _reporting(work: Workplace, n_frames: int = 0) -> Iterator[TimedFrame]:
+def _reporting(work: Workplace, n_frames: int) -> Iterator[TimedFrame]:
     """The video's frames, with progress."""
     start_s, end_s = work.parameters["start_s"], work.parameters["end_s"]
-    for frame in read_frames(work.input(SOURCE), start_s=start_s, end_s=end_s):
+    for frame in timeline(work.input(SOURCE), start_s, end_s):
         work.advance(frame.index, n_frames, frame=frame.index)
         yield frame
 

@@ -1,13 +1,19 @@
 """What `prepare` and `doctor` show on the terminal."""
 
 import sys
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
 
 from loquent.data.clip import Clip
+from loquent.data.findings import Finding
 from loquent.progress import Progress
+
+_COLOURS = {"go": "green", "warn": "yellow", "no-go": "bold red"}
 
 
 class Bars:
@@ -47,13 +53,28 @@ class Bars:
         self._whole.advance(note="found done" if skipped else "")
 
 
-def print_clip(clip: Clip) -> None:
-    """Say what a clip folder holds."""
-    info = clip.info
+def print_findings(findings: Sequence[Finding], *, only_doubts: bool = False) -> None:
+    """Show findings, one a line, with meaning and cure below where there is a doubt; `only_doubts` leaves the others out."""
     console = Console(file=sys.stdout, highlight=False)
-    console.print(
-        f"{clip.folder}: {clip.n_frames} of {info.n_source_frames} frames usable, {info.width}x{info.height}, "
-        f"{info.n_train} for training; sound offset {info.sound_offset_s:+.2f} s taken out "
-        f"(confidence {info.sound_offset_confidence:.2f}).",
-        soft_wrap=True,
+    for finding in findings:
+        if only_doubts and finding.verdict == "go":
+            continue
+        console.print(
+            Text(f"{finding.verdict:<6}", style=_COLOURS[finding.verdict]),
+            Text(f"{finding.name:<18} {finding.figure}"),
+            soft_wrap=True,
+        )
+        meaning = f"{finding.message} {finding.cure}".strip()
+        if meaning:
+            console.print(Padding(meaning, (0, 0, 0, 26)), style="dim" if finding.verdict == "go" else "")
+
+
+def print_clip(clip: Clip) -> None:
+    """Say what a clip folder holds and what is doubtful about it."""
+    info = clip.info
+    print_findings(info.findings, only_doubts=True)
+    print(
+        f"{clip.folder}: {clip.n_frames} of {info.n_source_frames} frames usable at {info.width}x{info.height}, "
+        f"{info.n_train} of them for training. Sound was {info.sound_offset_s:+.2f} s after the lips "
+        f"(confidence {info.sound_offset_confidence:.2f}), now taken out. Look at {clip.folder / 'preview.jpg'}."
     )

@@ -1,7 +1,7 @@
 """The step that writes the sound so that its sample 0 belongs to frame 0 and the lips match it."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +10,12 @@ from safetensors.torch import save
 
 from loquent.face.lips import lip_opening
 from loquent.media.audio import read_waveform, write_wav
-from loquent.prepare.ingest import read_survey
+from loquent.prepare.ingest import read_survey, timeline_start_s
+from loquent.prepare.judge import FPS
 from loquent.prepare.pipeline import SOURCE, Step, Workplace
 from loquent.prepare.sound_offset import SoundOffset, measure_sound_offset
 from loquent.prepare.track import TRACK, read_track_tensors
-from loquent.speech.kinds import extract
+from loquent.speech.kinds import extract, speech_kind
 from loquent.storage import write_bytes, write_json
 
 SAMPLE_RATE_HZ = 16000
@@ -31,7 +32,9 @@ def sound_step(start_s: float, sound_offset_s: float | None) -> Step:
 
 def speech_step(kind: str) -> Step:
     """Write speech/<kind>.safetensors: the features of the whole sound."""
-    return Step("speech", "Listening", _write_speech, (SOUND,), (f"speech/{kind}.safetensors",), 1, {"kind": kind})
+    return Step(
+        "speech", "Listening", _write_speech, (SOUND,), (f"speech/{kind}.safetensors",), 1, asdict(speech_kind(kind))
+    )
 
 
 def shifted(
@@ -49,14 +52,14 @@ def shifted(
 def _write_sound(work: Workplace) -> None:
     survey, track = read_survey(work), read_track_tensors(work.input(TRACK))
     waveform = read_waveform(work.input(SOURCE))
-    start_s, given = work.parameters["start_s"], work.parameters["sound_offset_s"]
-    if given is None:
-        opening = lip_opening(track["landmarks_px"])
-        offset = measure_sound_offset(opening, track["frame_ids"], shifted(waveform, start_s, len(waveform)))
-    else:
-        offset = SoundOffset(given, 1.0, given)
-    n_samples = round(survey.n_frames * SAMPLE_RATE_HZ / 25)
-    write_wav(work.output(SOUND), shifted(waveform, start_s + offset.applied_s, n_samples), SAMPLE_RATE_HZ)
+    start_s, given = timeline_start_s(work.parameters["start_s"]), work.parameters["sound_offset_s"]
+    n_samples = round(survey.n_frames * SAMPLE_RATE_HZ / FPS)
+    opening = lip_opening(track["landmarks_px"])
+    offset = measure_sound_offset(opening, track["frame_ids"], shifted(waveform, start_s, n_samples))
+    if given is not None:
+        offset = replace(offset, measured_s=given, confidence=1.0, applied_s=given)
+    aligned = shifted(waveform, start_s + offset.applied_s, n_samples)
+    write_wav(work.output(SOUND), aligned, SAMPLE_RATE_HZ)
     write_json(work.output(OFFSET), asdict(offset))
 
 
@@ -66,6 +69,6 @@ def read_sound_offset(path: Path) -> SoundOffset:
 
 
 def _write_speech(work: Workplace) -> None:
-    kind = work.parameters["kind"]
+    kind = work.parameters["name"]
     features = extract(kind, read_waveform(work.input(SOUND)), SAMPLE_RATE_HZ)
     write_bytes(work.output(f"speech/{kind}.safetensors"), save({"features": features.contiguous()}))

@@ -7,8 +7,9 @@ from loquent.data.clip import Clip
 from loquent.prepare.assemble import assemble_step
 from loquent.prepare.ingest import frames_step, survey_step
 from loquent.prepare.landmarks import landmarks_step
-from loquent.prepare.mask_steps import background_step, mattes_step, torso_step
+from loquent.prepare.picture_steps import background_step, mattes_step, picture_quality_step, torso_step
 from loquent.prepare.pipeline import Observer, Step, run_pipeline
+from loquent.prepare.preview import preview_step
 from loquent.prepare.sound import sound_step, speech_step
 from loquent.prepare.track import track_step
 
@@ -24,10 +25,12 @@ def prepare_steps(config: PrepareConfig) -> list[Step]:
         track_step(config.size, config.focal_px),
         sound_step(config.start_s, config.sound_offset_s),
         speech_step(SPEECH_KIND),
+        picture_quality_step(),
         background_step(),
         mattes_step(),
         torso_step(),
-        assemble_step(config.size, SPEECH_KIND),
+        preview_step(),
+        assemble_step(config.size, config.start_s, config.end_s, SPEECH_KIND),
     ]
 
 

@@ -7,13 +7,13 @@ from jaxtyping import Bool
 from safetensors.numpy import load_file, save
 
 from loquent.data.clip import default_train_count
-from loquent.errors import MediaError
 from loquent.face.blink import closedness
 from loquent.face.expression import ExpressionBasis
 from loquent.face.head_pose import HeadPoses, fit_head_pose, prior_focal, rotation_angles_deg
 from loquent.face.landmarks import LandmarkTrack
 from loquent.geometry.cameras import Camera
-from loquent.prepare.ingest import MIN_FRAMES
+from loquent.prepare.ingest import refuse
+from loquent.prepare.judge import usable_frames_finding
 from loquent.prepare.landmarks import LANDMARKS, read_frame_ids, read_landmarks
 from loquent.prepare.pipeline import SOURCE, Step, Workplace
 from loquent.storage import write_bytes, write_json
@@ -47,11 +47,7 @@ def _measure(work: Workplace) -> None:
     landmarks = read_landmarks(work.input(LANDMARKS))
     size, focal_px = work.parameters["size"], work.parameters["focal_px"]
     usable = usable_frames(landmarks, size)
-    if usable.sum() < MIN_FRAMES:
-        raise MediaError(
-            f"only {int(usable.sum())} of the {len(usable)} frames of {work.input(SOURCE).name} show a whole face; at least "
-            f"{MIN_FRAMES} are needed. Give a video in which one person faces the camera most of the time."
-        )
+    refuse([usable_frames_finding(int(usable.sum()), len(usable))], work.input(SOURCE))
     frame_ids = np.array(read_frame_ids(work.input("frames")), np.int64)[usable]
     points = landmarks.points_px[usable]
     blendshapes = None if landmarks.blendshapes is None else landmarks.blendshapes[usable]

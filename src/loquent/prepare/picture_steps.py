@@ -1,6 +1,8 @@
-"""The steps that separate head, body and background: plate, mattes, torso layer (SPEC 1.9, steps 4 to 6)."""
+"""The steps on pictures: their quality; plate, mattes and torso layer that part head, body, background (SPEC 1.9, 4 to 6)."""
 
+import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +12,21 @@ from safetensors.numpy import load_file, save
 from loquent.face.segmentation import PersonSegmenter
 from loquent.media.images import read_image, write_image
 from loquent.prepare.background import BackgroundPlate, estimate_background
-from loquent.prepare.mattes import estimate_mattes
+from loquent.prepare.mattes import estimate_mattes, steady_landmarks
 from loquent.prepare.parallel import ordered_map
+from loquent.prepare.picture_quality import PictureQuality, measure_pictures, spread
 from loquent.prepare.pipeline import Step, Workplace
 from loquent.prepare.torso_layer import torso_layer
 from loquent.prepare.track import TRACK, read_track_tensors
-from loquent.storage import write_bytes
+from loquent.storage import write_bytes, write_json
 
 PLATE = "measured/plate.safetensors"
+PICTURE_QUALITY = "measured/picture_quality.json"
+
+
+def picture_quality_step() -> Step:
+    """Measure noise, sharpness, light and camera motion on some frames."""
+    return Step("pictures", "Judging the pictures", _measure_pictures, ("frames", TRACK), (PICTURE_QUALITY,))
 
 
 def background_step() -> Step:
@@ -36,6 +45,22 @@ def torso_step() -> Step:
     return Step("torso", "Painting the torso layer", _write_torsos, ("frames", TRACK, "mattes"), ("torso",))
 
 
+def _measure_pictures(work: Workplace) -> None:
+    files = _usable_files(work)
+
+    def frame(i: int) -> UInt8[np.ndarray, "height width 3"]:
+        work.advance(i, len(files), frame=int(files[i].stem))
+        return read_image(files[i])
+
+    landmarks = read_track_tensors(work.input(TRACK))["landmarks_px"]
+    write_json(work.output(PICTURE_QUALITY), asdict(measure_pictures(frame, landmarks, spread(len(files)))))
+
+
+def read_picture_quality(path: Path) -> PictureQuality:
+    """The figures as the step stored them."""
+    return PictureQuality(**json.loads(path.read_text()))
+
+
 def _find_background(work: Workplace) -> None:
     files = _usable_files(work)
     with PersonSegmenter() as segmenter:
@@ -51,7 +76,8 @@ def _find_background(work: Workplace) -> None:
 
 def _write_mattes(work: Workplace) -> None:
     files = _usable_files(work)
-    landmarks = read_track_tensors(work.input(TRACK))["landmarks_px"]
+    track = read_track_tensors(work.input(TRACK))
+    landmarks = steady_landmarks(track["landmarks_px"], track["frame_ids"])
     plate = BackgroundPlate(image=read_image(work.input("background.png")), **load_file(work.input(PLATE)))
     folder = work.output_folder("mattes")
 
