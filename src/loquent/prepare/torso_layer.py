@@ -28,8 +28,8 @@ _SMOOTHING_PX: Final = 4.0
 """Teeth finer than this in the continuation's outline are smoothed away."""
 _TAPER: Final = 0.3
 """Columns by which either side of the continuation draws in per row, so that no corner of it peeps out beside the jaw."""
-_INSET_PX: Final = 3.0
-"""The continuation stays this far inside the person's outline, so that it never shows beside the head of its own frame."""
+_INSET_PX: Final = 5.0
+"""The continuation draws this far inside the person's outline, so that it never shows beside the head of its own frame."""
 
 
 def torso_layer(
@@ -53,7 +53,8 @@ def torso_layer(
 def _layer_of(image: np.ndarray, matte: np.ndarray, scale: float) -> np.ndarray:
     head, torso = matte[..., 0], matte[..., 1]
     under = _continued(torso >= 128, head >= 128, matte[..., 2] <= 5, scale)
-    continuation = cv2.GaussianBlur(under.astype(np.uint8) * 255, (0, 0), 1.5 * scale)
+    # Grown by as much as blurring takes away, so that it is opaque right up to the neck's own edge.
+    continuation = cv2.GaussianBlur(_grown(under, 2 * scale).astype(np.uint8) * 255, (0, 0), scale)
     is_head = head > 0
     alpha = np.where(is_head, np.maximum(torso, np.minimum(continuation, 255 - matte[..., 2])), torso)
     colour = np.where(alpha[..., None] > 0, image, 0)
@@ -71,7 +72,8 @@ def _continued(solid: np.ndarray, head: np.ndarray, person: np.ndarray, scale: f
     rise = np.minimum.accumulate(below[::-1])[::-1] - row  # rows down to the torso
     chin = int(np.flatnonzero((head & (rise == 1)).any(1)).max(initial=0))  # lowest row where head meets torso
     raised = (rise <= _REACH_PX * scale) & (row > chin - _HEIGHT_PX * scale)
-    raised &= solid | (head & ~_grown(~person, _INSET_PX * scale))
+    depth = cv2.distanceTransform(person.astype(np.uint8), cv2.DIST_L2, 5)
+    raised &= solid | (head & (depth > np.minimum(_INSET_PX * scale, rise / 2)))
     left = column - np.maximum.accumulate(np.where(raised, np.int32(-width), column), axis=1)
     right = np.minimum.accumulate(np.where(raised, np.int32(2 * width), column)[:, ::-1], axis=1)[:, ::-1] - column
     raised &= np.minimum(left, right) > _TAPER * rise
