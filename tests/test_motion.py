@@ -1,0 +1,113 @@
+"""Idle motion without visible joints, and motion files that survive a round trip."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from loquent.errors import InputError
+from loquent.motion import COLUMNS, FRONTAL, Motion, dense_track, endless, read_motion, write_motion
+
+
+def swaying_track(n_frames: int) -> Motion:
+    """A head that sways smoothly, with blinks."""
+    t = np.arange(n_frames) / 25
+    angles = np.stack([8 * np.sin(2 * np.pi * t / 3.1), 5 * np.sin(2 * np.pi * t / 2.3), 3 * np.sin(t)], axis=1)
+    camera_from_head = Rotation.from_euler("YXZ", angles, degrees=True).as_matrix() @ FRONTAL.T
+    poses = np.tile(np.eye(4), (n_frames, 1, 1))
+    poses[:, :3, :3] = camera_from_head.transpose(0, 2, 1)
+    poses[:, :3, 3] = np.stack([0.05 * np.sin(t), 3 + 0.02 * np.cos(t), 0.03 * np.sin(2 * t)], axis=1)
+    eye = (np.abs((t % 2.7) - 1.3) < 0.1).astype(float)
+    return Motion(torch.from_numpy(poses).float(), torch.from_numpy(eye).float())
+
+
+def degrees_per_frame(motion: Motion) -> np.ndarray:
+    rotations = Rotation.from_matrix(motion.world_from_camera[:, :3, :3].double().numpy())
+    return np.degrees((rotations[:-1].inv() * rotations[1:]).magnitude())
+
+
+def test_an_endless_path_never_moves_faster_than_the_track_did() -> None:
+    track = swaying_track(300)
+    path = endless(track, 3000, seed=3)
+    assert len(path) == 3000
+    assert degrees_per_frame(path).max() < 1.5 * degrees_per_frame(track).max()
+
+
+def test_an_endless_path_always_plays_forwards() -> None:
+    track = swaying_track(200)
+    path = endless(track, 1000)
+    distance = torch.cdist(path.world_from_camera.flatten(1), track.world_from_camera.flatten(1))
+    nearest = distance.argmin(dim=1)
+    exact = distance.min(dim=1).values < 1e-5
+    steps = nearest.diff()[exact[1:] & exact[:-1]]
+    # Between frames taken unchanged from the track, time runs forwards by one, but for the jumps at joints.
+    assert (steps == 1).float().mean() > 0.95
+
+
+def test_a_short_film_is_the_track_itself() -> None:
+    track = swaying_track(50)
+    path = endless(track, 20)
+    assert torch.equal(path.world_from_camera, track.world_from_camera[:20])
+
+
+@pytest.mark.parametrize("n_frames", [1, 2, 4, 7])
+def test_tiny_tracks_still_give_a_path(n_frames: int) -> None:
+    path = endless(swaying_track(n_frames), 100)
+    assert len(path) == 100
+    assert torch.isfinite(path.world_from_camera).all()
+
+
+def test_the_same_seed_gives_the_same_path_and_another_another() -> None:
+    track = swaying_track(300)
+    first, again, other = (endless(track, 4000, seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(first.world_from_camera, again.world_from_camera)
+    assert not torch.equal(first.world_from_camera, other.world_from_camera)
+
+
+def test_dropped_frames_are_interpolated() -> None:
+    track = swaying_track(40)
+    kept = torch.tensor([i for i in range(40) if i not in (11, 12, 13)])
+    dense = dense_track(kept, track.world_from_camera[kept], track.eye[kept])
+    assert len(dense) == 40
+    assert torch.allclose(dense.world_from_camera, track.world_from_camera, atol=2e-3)
+
+
+@pytest.mark.parametrize("ending", ["csv", "json"])
+def test_a_motion_file_survives_a_round_trip(tmp_path: Path, ending: str) -> None:
+    track = swaying_track(60)
+    write_motion(tmp_path / f"m.{ending}", track, 25.0)
+    back = read_motion(tmp_path / f"m.{ending}", 60, 25.0)
+    assert torch.allclose(back.world_from_camera, track.world_from_camera, atol=2e-4)
+    assert torch.allclose(back.eye, track.eye, atol=1e-4)
+
+
+def test_angles_mean_what_the_file_says(tmp_path: Path) -> None:
+    """A head turned to the picture's right shows its nose right of its centre; nodding up lifts the nose."""
+    rows = [dict.fromkeys(COLUMNS, 0.0) | {"distance_cm": 75.0, "yaw_deg": 20.0, "pitch_deg": 10.0}]
+    (tmp_path / "m.json").write_text(json.dumps(rows))
+    pose = read_motion(tmp_path / "m.json", 1, 25.0).world_from_camera[0]
+    nose = torch.tensor([0.0, 0.4, 0.0])
+    in_camera = pose[:3, :3].T @ (nose - pose[:3, 3])
+    assert in_camera[0] > 0.05  # right
+    assert in_camera[1] < -0.02  # up
+    assert in_camera[2] == pytest.approx(3.0, abs=0.5)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "holds no rows"),
+        ("time_s,yaw_deg\n0,1\n", "not a motion file"),
+        (",".join(COLUMNS) + "\n" + ",".join(["0"] * 6 + ["75", "2"]) + "\n", "blink must lie"),
+        (",".join(COLUMNS) + "\n" + ",".join(["0"] * 8) + "\n", "distance_cm must be positive"),
+        (",".join(COLUMNS) + "\n" + (",".join(["1"] * 8) + "\n") * 2, "time_s must rise"),
+        (",".join(COLUMNS) + "\n" + ",".join(["nan"] * 8) + "\n", "not finite"),
+    ],
+)
+def test_bad_motion_files_are_refused(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "m.csv").write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_motion(tmp_path / "m.csv", 10, 25.0)
