@@ -49,7 +49,7 @@ _RIGHT_JAW: Final = (132, 58, 172, 136, 150, 149, 176, 148)
 """Mesh points on the person's right, from under the ear to the chin."""
 _LEFT_JAW: Final = (361, 288, 397, 365, 379, 378, 400, 377)
 """Their mirror points."""
-_JAW_MARGIN: Final = (0.07, 0.07, 0.06, 0.045, 0.035, 0.03, 0.03, 0.03)
+_JAW_MARGIN: Final = (0.07, 0.055, 0.045, 0.035, 0.03, 0.03, 0.03, 0.03)
 """How far outside these points the curve runs, in face widths: jowls and jaw angle stand out beyond the mesh's rim."""
 _CHIN_MARGIN: Final = 0.035
 _EAR: Final = (234, 454)
@@ -167,7 +167,7 @@ def _head_outline(points: np.ndarray, height: int, width: int) -> Float[np.ndarr
         lobe = level + outwards * 0.13 * face_width
         beyond = level + outwards * 0.40 * face_width + np.array([0.0, -0.05 * face_width])
         far = beyond + np.array([side[0], -0.6]) * (width + height)
-        sides.append([far, beyond, lobe, *jaw[2:]])
+        sides.append([far, beyond, lobe, *jaw[1:]])
     chin = points[CHIN, :2]
     down = (chin - middle) / max(float(np.linalg.norm(chin - middle)), 1e-6)
     curve = np.array([*sides[0], chin + down * _CHIN_MARGIN * face_width, *sides[1][::-1]])
