@@ -1,11 +1,20 @@
-"""Comparisons that tests of several parts share: two bodies of one operation, by value and by gradient."""
+"""What tests of several parts share: comparing two bodies of one operation by value and by gradient, and a tiny clip."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from safetensors.torch import save
 from torch import Tensor
+
+from loquent.data.clip import Clip, ClipInfo, ClipTrack, default_train_count, write_info, write_track
+from loquent.geometry.cameras import Camera, project
+from loquent.media.audio import write_wav
+from loquent.media.images import write_image
+from loquent.storage import write_bytes
 
 
 def assert_values_match(
@@ -31,7 +40,7 @@ def assert_grads_match(
     atol: float = 1e-5,
     seed: int = 0,
 ) -> None:
-    """Two bodies give the same values and, for random upstream gradients, the same gradient of every argument that requires one.
+    """Two bodies give the same values and, for random upstream gradients, the same gradient of every argument needing one.
 
     `atol` counts in units of each gradient's largest reference value. Rows (along the first dimension) that receive a
     gradient from the reference must not be exactly zero, since a tolerance would hide a few missing rows.
@@ -100,3 +109,47 @@ def _run(
 
 def _assert_close(got: Tensor, wanted: Tensor, rtol: float, atol: float, name: str) -> None:
     torch.testing.assert_close(got, wanted, rtol=rtol, atol=atol, msg=lambda text: f"{name}: {text}")
+
+
+def make_tiny_clip(folder: Path, *, n_frames: int = 11, size: int = 32, seed: int = 0) -> Clip:
+    """Write a clip folder of a coloured ball (the head) over a block (the torso) before a plain plate, and open it.
+
+    The ball's brightness follows the first expression coefficient, which follows the sound, so that training has something
+    to learn within a few steps.
+    """
+    generator = np.random.default_rng(seed)
+    camera = Camera.centred(size, size, size * 2.5)
+    frame_ids = torch.arange(n_frames) + (torch.arange(n_frames) >= 5)  # frame 5 was dropped
+    opening = np.sin(frame_ids.numpy() * 1.3)
+    steps = 2 * (int(frame_ids[-1]) + 1)
+    features = generator.standard_normal((steps, 64)).astype(np.float32) * 0.1
+    features[:, 3] = np.sin(np.arange(steps) * 0.65)
+    frontal = torch.tensor([[0.0, -1, 0, 0], [0, 0, -1, 3], [1, 0, 0, 0], [0, 0, 0, 1]])
+    poses = frontal.repeat(n_frames, 1, 1)
+    poses[:, 2, 3] = torch.linspace(-0.1, 0.1, n_frames)
+
+    rows, columns = np.mgrid[:size, :size] + 0.5
+    plate = np.full((size, size, 3), (60, 90, 120), np.uint8)
+    torso = rows > 0.7 * size
+    landmarks = torch.zeros(n_frames, 478, 3)
+    write_image(folder / "background.png", plate)
+    for i, k in enumerate(frame_ids.tolist()):
+        centre = project(torch.zeros(1, 3), poses[i], camera)[0]
+        angles = torch.linspace(0, 6.28, 478)
+        landmarks[i, :, :2] = centre + 0.2 * size * torch.stack([angles.cos(), angles.sin()], dim=1)
+        head = (columns - float(centre[0])) ** 2 + (rows - float(centre[1])) ** 2 < (0.25 * size) ** 2
+        matte = np.stack([head, torso & ~head, ~torso & ~head], axis=2).astype(np.uint8) * 255
+        layer = np.dstack([np.full((size, size, 3), (40, 40, 160), np.uint8), torso.astype(np.uint8) * 255])
+        skin = (150 + 60 * opening[i]) * np.array([1.0, 0.7, 0.5])
+        picture = np.where(head[..., None], skin, np.where(torso[..., None], layer[..., :3], plate)).astype(np.uint8)
+        write_image(folder / "frames" / f"{k:06d}.jpg", picture)
+        write_image(folder / "mattes" / f"{k:06d}.png", matte)
+        write_image(folder / "torso" / f"{k:06d}.png", layer)
+    write_wav(folder / "sound.wav", generator.standard_normal(steps * 320).astype(np.float32) * 0.1, 16_000)
+    write_bytes(folder / "speech" / "log_mel.safetensors", save({"features": torch.from_numpy(features)}))
+    expression = torch.from_numpy(np.stack([opening, np.roll(opening, 1)], axis=1)).float()
+    track = ClipTrack(frame_ids, poses, landmarks, torch.rand(n_frames, 2), expression)
+    info = ClipInfo("tiny", size, size, camera.fx, int(frame_ids[-1]) + 1, default_train_count(n_frames))
+    write_track(folder, track)
+    write_info(folder, info)
+    return Clip.open(folder)
