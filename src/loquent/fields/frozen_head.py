@@ -1,0 +1,85 @@
+"""The head of one frame, folded for rendering: the same numbers as `ErNerfHead`, with less arithmetic and no gradients.
+
+What a frame fixes is worked into the matrices beforehand:
+
+* audio ⊙ attention is linear in the attention's hidden layer, so both fold into one 64 x 64 matrix;
+* the first layers of attention, eye attention and density net all read the plane features: one product;
+* nothing is nonlinear between the density net's last layer and the colour net's first: they merge;
+* the colour net's share of direction and appearance code is one row per ray, not per sample.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from loquent.fields.er_nerf import ErNerfHead, HeadCondition, bounded_colour
+from loquent.ops.directions import spherical_harmonics
+
+BLOCK = 8192
+"""Samples that go through all layers before the next are touched: their activations stay in the cache."""
+
+
+class FrozenHead:
+    """Density and colour of samples of one frame; a function of positions and rays."""
+
+    def __init__(self, head: ErNerfHead, condition: HeadCondition) -> None:
+        """Fold `condition`, of one frame, into the weights of `head`; later changes of the head are not seen."""
+        assert len(condition.audio) == 1, "a frozen head shows one frame"
+        with torch.inference_mode():
+            self._planes = head.planes
+            attention_in, attention_out = head.audio_attention.weights
+            eye_in, eye_out = head.eye_attention.weights
+            density_in, self._density_hidden, density_out = head.density_net.weights
+            colour_in, self._colour_out = head.colour_net.weights
+            n_features, n_audio = head.planes.width, head.config.condition_width
+            from_features, from_audio, from_eye = torch.split(density_in, [n_features, n_audio, 1], dim=1)
+            n_code = head.config.code_width
+            n_geometry = len(density_out) - 1
+            n_harmonics = colour_in.shape[1] - n_geometry - n_code
+            from_direction, from_geometry, from_code = torch.split(colour_in, [n_harmonics, n_geometry, n_code], dim=1)
+
+            self._eye_start, self._density_start = len(attention_in), len(attention_in) + len(eye_in)
+            self._first = torch.cat([attention_in, eye_in, from_features]).t().contiguous()
+            self._eye_out = eye_out.t().contiguous()
+            audio = (from_audio * condition.audio) @ attention_out
+            self._conditioned = torch.cat([audio, from_eye * condition.eye], dim=1).t().contiguous()
+            self._density_hidden = self._density_hidden.t().contiguous()
+            self._density_out = density_out[0].clone()
+            self._colour_hidden = (from_geometry @ density_out[1:]).t().contiguous()
+            self._colour_out = self._colour_out.t().contiguous()
+            self._from_direction = from_direction.t().contiguous()
+            self._from_code = condition.code @ from_code.t()
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        positions: Float[Tensor, "samples 3"],
+        directions: Float[Tensor, "rays 3"],
+        ray_ids: Int[Tensor, "samples"],
+    ) -> tuple[Float[Tensor, "samples"], Float[Tensor, "samples 3"]]:
+        """Density and colour of samples; arguments as in :meth:`ErNerfHead.forward`, with directions once per ray."""
+        per_ray = torch.addmm(self._from_code, spherical_harmonics(directions), self._from_direction)
+        density = positions.new_empty(len(positions))
+        colour = positions.new_empty(len(positions), 3)
+        for first in range(0, len(positions), BLOCK):
+            block = slice(first, first + BLOCK)
+            hidden = self._density_features(positions[block])
+            torch.exp(hidden @ self._density_out, out=density[block])
+            shade = torch.addmm(per_ray[ray_ids[block]], hidden, self._colour_hidden).relu_()
+            colour[block] = bounded_colour(shade @ self._colour_out)
+        return density, colour
+
+    @torch.inference_mode()
+    def density(self, positions: Float[Tensor, "samples 3"]) -> Float[Tensor, "samples"]:
+        """Density alone."""
+        blocks = [(self._density_features(part) @ self._density_out).exp() for part in torch.split(positions, BLOCK)]
+        return torch.cat(blocks) if blocks else positions.new_empty(0)
+
+    def _density_features(self, positions: Tensor) -> Tensor:
+        """Last hidden layer of the density net [samples, 64]."""
+        first = self._planes(positions) @ self._first
+        gates = first[:, : self._density_start].relu_()
+        eye = (gates[:, self._eye_start :] @ self._eye_out).sigmoid_()
+        gates[:, self._eye_start] = eye[:, 0]  # beside the attention's hidden layer, where one more product reads both
+        hidden = torch.addmm(first[:, self._density_start :], gates[:, : self._eye_start + 1], self._conditioned)
+        return (hidden.relu_() @ self._density_hidden).relu_()
