@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -143,6 +143,54 @@ def render(
     return 0
 
 
+def evaluate(
+    portrait: Positional[Path],
+    clip: Positional[Path],
+    /,
+    json: Path | None = None,
+    frames: Path | None = None,
+    sheet: Path | None = None,
+    settings: tuple[Literal["head", "full"], ...] = ("head", "full"),
+    shuffle_sound: bool = True,
+    device: str = "cpu",
+) -> int:
+    """Measure a portrait on the frames of a clip that did not train it, lips moved by the clip's sound.
+
+    Example: loquent evaluate me.portrait me_clip --json figures.json --sheet sheet.png
+
+    Args:
+        portrait: a portrait file.
+        clip: the clip folder it was trained on.
+        json: also write all figures to this file.
+        frames: also write every real and rendered frame as PNG into this folder, so that others can check the figures.
+        sheet: also draw real, rendered and error pictures side by side into this PNG or JPEG file.
+        settings: head = the rendered head over the real torso and background, as in the papers; full = all rendered.
+        shuffle_sound: measure also with the sound shuffled in time: lips that follow the sound must then score worse.
+        device: cpu or cuda.
+    """
+    from loquent.data.clip import Clip
+    from loquent.evaluation.evaluate import evaluate as measure
+    from loquent.evaluation.report import print_evaluation, write_report
+    from loquent.portrait import Portrait
+    from loquent.progress import Progress
+
+    person = Portrait.load(portrait, device)
+    with Progress("Evaluating", unit="frame") as bar:
+        figures = measure(
+            person,
+            Clip.open(clip),
+            settings=settings,
+            frames_dir=frames,
+            sheet=sheet,
+            shuffle_sound=shuffle_sound,
+            progress=lambda done, total: bar.set(done, total=total),
+        )
+    print_evaluation(figures)
+    if json is not None:
+        write_report(json, figures)
+    return 0
+
+
 def inspect_(portrait: Positional[Path], /, json: bool = False, motion: Path | None = None) -> int:
     """Say what a portrait file is and how it was made.
 
@@ -189,6 +237,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "prepare": prepare,
     "train": train,
     "render": render,
+    "evaluate": evaluate,
     "inspect": inspect_,
     "demo": demo,
 }

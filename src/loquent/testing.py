@@ -14,6 +14,7 @@ from loquent.data.clip import Clip, ClipInfo, ClipTrack, default_train_count, wr
 from loquent.geometry.cameras import Camera, project
 from loquent.media.audio import write_wav
 from loquent.media.images import write_image
+from loquent.speech.kinds import speech_kind
 from loquent.storage import write_bytes
 
 
@@ -122,7 +123,7 @@ def make_tiny_clip(folder: Path, *, n_frames: int = 11, size: int = 32, seed: in
     frame_ids = torch.arange(n_frames) + (torch.arange(n_frames) >= 5)  # frame 5 was dropped
     opening = np.sin(frame_ids.numpy() * 1.3)
     steps = 2 * (int(frame_ids[-1]) + 1)
-    features = generator.standard_normal((steps, 64)).astype(np.float32) * 0.1
+    features = generator.standard_normal((steps, speech_kind("log_mel").width)).astype(np.float32) * 0.1
     features[:, 3] = np.sin(np.arange(steps) * 0.65)
     frontal = torch.tensor([[0.0, -1, 0, 0], [0, 0, -1, 3], [1, 0, 0, 0], [0, 0, 0, 1]])
     poses = frontal.repeat(n_frames, 1, 1)

@@ -51,7 +51,7 @@ _LINES: tuple[tuple[str, Callable[[Row], str]], ...] = (
     ("  there", _lip("best_correlation", ".2f")),
     ("lip movement (std)", _lip("opening_std", ".4f")),
     ("frames with both faces", _lip("n_frames", "d")),
-    ("faces not found", _plain("n_faces_missed", "d")),
+    ("faces not found", _plain("n_faces_missed", ".0f")),
     ("ms per frame", _plain("ms_per_frame", ".0f")),
 )
 
