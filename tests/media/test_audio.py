@@ -109,6 +109,21 @@ def test_gaps_in_the_sound_become_silence_and_overlaps_are_cut(tmp_path: Path) -
     np.testing.assert_allclose(waveform[40000:], tone[28000:32000], atol=1e-4)
 
 
+def test_a_clock_that_is_set_anew_on_the_way_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "joined.ts"
+    tone = tones(16000, 3)
+    with av.open(str(path), "w") as container:
+        track = container.add_stream("mp2", rate=16000, layout="mono")
+        for begin, stated in [(0, 0), (16000, 16000), (32000, 16000 * 5000)]:
+            frame = av.AudioFrame.from_ndarray(
+                (tone[None, begin : begin + 16000] * 32767).astype(np.int16), format="s16", layout="mono"
+            )
+            frame.sample_rate, frame.time_base, frame.pts = 16000, Fraction(1, 16000), stated
+            container.mux(track.encode(frame))
+        container.mux(track.encode(None))
+    assert len(read_waveform(path)) / 16000 == pytest.approx(3, abs=0.2)
+
+
 @pytest.mark.parametrize("chunk_s", [0.01, 0.33, 1.0, 100.0])
 @pytest.mark.parametrize("rate_hz", [16000, 44100])
 def test_streaming_gives_the_same_samples(tmp_path: Path, chunk_s: float, rate_hz: int) -> None:

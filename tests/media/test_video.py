@@ -2,6 +2,7 @@ import shutil
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from media_files import number_of, stamped, tones, write_film, write_sound
@@ -116,6 +117,33 @@ def test_a_part_equals_that_part_of_the_whole(tmp_path: Path, codec_options: dic
         assert [frame.index for frame in frames] == list(range(first, last))
         assert [number_of(frame.image) for frame in frames] == list(range(first, last))
     assert list(read_frames(film, start_s=3.0, end_s=3.0)) == []
+
+
+def test_high_dynamic_range_becomes_ordinary_colours(tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    tags = "log-level=none:colorprim=bt2020:transfer=arib-std-b67:colormatrix=bt2020nc"
+    signal = np.repeat(np.array([0.0, 0.25, 0.5, 0.75]), 16)  # four grey bars
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx265", rate=25, options={"x265-params": tags, "crf": "10"})
+        video.width, video.height, video.pix_fmt = 64, 64, "yuv420p10le"
+        video.codec_context.color_primaries, video.codec_context.color_trc, video.codec_context.colorspace = 9, 18, 9
+        frame = av.VideoFrame(64, 64, "yuv420p10le")
+        for plane, values in zip(frame.planes, (64 + 876 * signal, np.full(32, 512), np.full(32, 512)), strict=True):
+            rows = np.zeros((plane.height, plane.line_size // 2), "<u2")
+            rows[:, : len(values)] = np.round(values)
+            plane.update(rows.tobytes())
+        frame.color_trc, frame.color_primaries, frame.colorspace = 18, 9, 9
+        frame.pts = 0
+        container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+    assert probe(path).is_high_dynamic_range
+    dark, low, middle, white = next(read_frames(path)).image[32, 8::16].astype(int).mean(axis=1)
+    # ITU-R BT.2408: 75 % of the HLG signal is diffuse white; half the signal is (0.5 ** 2 / 3) / 0.265 = 0.31 of its light,
+    # a little less after the display's gamma of 1.2: about 0.53 of the ordinary signal.
+    assert dark <= 2
+    assert white >= 253
+    assert 120 < middle < 160
+    assert 50 < low < 90
 
 
 def test_three_frames_are_enough(tmp_path: Path) -> None:

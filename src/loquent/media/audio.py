@@ -21,6 +21,8 @@ ROUNDING_S = 0.002
 """Some containers round times to milliseconds."""
 GAP_S = 0.02
 """Time stamps may wander by less than this; more is a real gap or overlap."""
+LONGEST_GAP_S, LONGEST_OVERLAP_S = 600.0, 1.0
+"""A larger step of the time stamps is a clock that was set anew (joined files), not missing or doubled sound."""
 RESAMPLER = {"filter_size": "64", "phase_shift": "10", "cutoff": "0.97", "linear_interp": "1"}
 """Settings of FFmpeg's resampler: flat to 0.97 of the lower Nyquist frequency."""
 
@@ -74,7 +76,8 @@ def iter_channels(path: Path) -> Iterator[Float[np.ndarray, "channels samples"]]
     info = probe(path)
     rate_hz = info.sample_rate_hz
     origin_s = info.video_start_s if info.has_video else info.sound_start_s
-    n_given = 0  # samples given out so far: the place on the clock
+    n_given = 0  # samples given out so far: the place on the picture's clock
+    jump = 0  # by how many samples the file's clock was set anew on the way
     with open_media(path) as container:
         stream = sound_stream(container)
         assert stream is not None
@@ -84,17 +87,19 @@ def iter_channels(path: Path) -> Iterator[Float[np.ndarray, "channels samples"]]
                     f"The sound of {path} changes from {rate_hz} Hz, {info.channels} channels to {frame.sample_rate} Hz, "
                     f"{frame.layout.nb_channels} channels on the way. Convert it to one format first."
                 )
-            block = _as_float(frame)[:, :n_samples]
             start = n_given
             if frame.pts is not None and frame.time_base is not None:
-                stated = round((float(frame.pts * frame.time_base) - origin_s) * rate_hz)
-                is_first = n_given == 0
-                if is_first or abs(stated - n_given) > GAP_S * rate_hz:
+                stated = round((float(frame.pts * frame.time_base) - origin_s) * rate_hz) - jump
+                ahead_s = (stated - n_given) / rate_hz
+                if ahead_s > LONGEST_GAP_S or (n_given > 0 and ahead_s < -LONGEST_OVERLAP_S):
+                    jump += stated - n_given
+                elif n_given == 0 or abs(ahead_s) > GAP_S:
                     start = stated
-            if start > n_given:
-                yield np.zeros((info.channels, start - n_given), np.float32)
-                n_given = start
-            block = block[:, n_given - start :]
+            while start > n_given:
+                silence = np.zeros((info.channels, min(start - n_given, rate_hz)), np.float32)
+                n_given += silence.shape[1]
+                yield silence
+            block = _as_float(frame)[:, n_given - start : n_samples]
             if block.shape[1]:
                 yield block
                 n_given += block.shape[1]

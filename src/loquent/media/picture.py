@@ -11,6 +11,10 @@ from av.video.reformatter import Colorspace, Interpolation
 from jaxtyping import UInt8
 
 UNSPECIFIED_COLORSPACE = 2
+HIGH_DYNAMIC_RANGE_TRANSFERS = (16, 18)
+"""Transfer functions PQ and HLG, as numbered in ITU-T H.273."""
+BT709 = 1
+"""Number of the ordinary primaries, transfer function and matrix in ITU-T H.273."""
 HIGH_DEFINITION_ROWS = 720
 """Players take an untagged video of at least this height as BT.709, a smaller one as BT.601."""
 
@@ -61,13 +65,21 @@ def display_size(frame: VideoFrame, pixel_aspect: Fraction | None, orientation: 
     return (height, width) if orientation.quarter_turns % 2 else (width, height)
 
 
+def is_high_dynamic_range(frame: VideoFrame) -> bool:
+    """Filmed in HLG or PQ, as many phones do by default."""
+    return frame.color_trc in HIGH_DYNAMIC_RANGE_TRANSFERS
+
+
 def to_rgb(frame: VideoFrame, pixel_aspect: Fraction | None) -> UInt8[np.ndarray, "height width 3"]:
-    """The picture a player would show."""
-    is_untagged = frame.colorspace == UNSPECIFIED_COLORSPACE
+    """The picture a player would show on an ordinary screen; whites brighter than paper are clipped."""
+    is_guess = frame.colorspace == UNSPECIFIED_COLORSPACE and "rgb" not in frame.format.name
     guessed = Colorspace.ITU709 if frame.height >= HIGH_DEFINITION_ROWS else Colorspace.ITU601
+    is_hdr = is_high_dynamic_range(frame)
     stored: np.ndarray[Any, Any] = frame.to_ndarray(
         format="rgb24",
-        src_colorspace=guessed if is_untagged and "rgb" not in frame.format.name else None,
+        src_colorspace=guessed if is_guess else None,
+        dst_color_trc=BT709 if is_hdr else None,
+        dst_color_primaries=BT709 if is_hdr else None,
         interpolation=Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND,
     )
     size = square_pixel_size(frame, pixel_aspect)

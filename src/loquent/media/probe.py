@@ -8,10 +8,7 @@ import av
 
 from loquent.errors import MediaError
 from loquent.media.container import Damage, decode_sound, decode_video, open_media, picture_stream, sound_stream
-from loquent.media.picture import Orientation, display_size
-
-HIGH_DYNAMIC_RANGE_TRANSFERS = (16, 18)
-"""Transfer functions PQ and HLG, as numbered in ITU-T H.273."""
+from loquent.media.picture import Orientation, display_size, is_high_dynamic_range
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class MediaInfo:
     video_start_s: float = 0.0
     """Presentation time of the first frame on the file's own clock."""
     is_high_dynamic_range: bool = False
-    """Filmed in HLG or PQ, as many phones do: the colours look pale when taken as ordinary ones."""
+    """Filmed in HLG or PQ, as many phones do; reading turns the colours into ordinary ones."""
     has_sound: bool = False
     """There is a sound track."""
     sample_rate_hz: int = 0
@@ -98,7 +95,7 @@ def _picture_facts(path: Path) -> dict[str, Any]:
             "rotation_deg": 90 * orientation.quarter_turns,
             "video_codec": codec,
             "video_start_s": frame.time or 0.0,
-            "is_high_dynamic_range": frame.color_trc in HIGH_DYNAMIC_RANGE_TRANSFERS,
+            "is_high_dynamic_range": is_high_dynamic_range(frame),
         }
 
 

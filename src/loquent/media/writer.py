@@ -20,14 +20,13 @@ from jaxtyping import Float, UInt8
 
 from loquent.errors import InputError, OutputError
 from loquent.media.audio import iter_channels, resample_blocks, sound_format
+from loquent.media.picture import BT709
 from loquent.storage import atomic_path
 
-VIDEO_OPTIONS = {"crf": "18", "preset": "fast", "threads": "4"}
+VIDEO_OPTIONS = {"crf": "18", "preset": "faster", "threads": "4"}
 """Visually lossless; a fixed number of threads, because the encoded bytes depend on it."""
 AAC_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 """Sample rates that AAC knows; any other is resampled to the next higher."""
-BT709 = 1
-"""Number of BT.709 in ITU-T H.273, for primaries, transfer and matrix."""
 
 
 class VideoWriter:
@@ -95,9 +94,8 @@ class VideoWriter:
                 f"the video has {self._width}x{self._height}."
             )
         assert self._video is not None, "VideoWriter.write outside its with block"
-        frame = VideoFrame.from_ndarray(
-            np.pad(image, ((0, self._height % 2), (0, self._width % 2), (0, 0)), mode="edge")
-        )
+        even = np.pad(image, ((0, self._height % 2), (0, self._width % 2), (0, 0)), mode="edge")
+        frame = VideoFrame.from_ndarray(even)
         frame = frame.reformat(
             format="yuv420p",
             dst_colorspace=Colorspace.ITU709,
@@ -189,7 +187,7 @@ class _Sound:
             blocks = iter_channels(sound)
         else:
             source_hz, self.channels = sample_rate_hz, 1
-            blocks = iter([sound.astype(np.float32)[None]])
+            blocks = (sound[None, i : i + source_hz].astype(np.float32) for i in range(0, sound.size, source_hz))
         if self.channels > 2:  # few players show a face with surround sound
             self.channels = 1
             blocks = (block.mean(axis=0, keepdims=True) for block in blocks)
