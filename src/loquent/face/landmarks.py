@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -111,7 +111,7 @@ class LandmarkDetector:
         self._resources = contextlib.ExitStack()
         self._last: Face | None = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "LandmarkDetector":
         return self
 
     def __exit__(
