@@ -122,22 +122,23 @@ def test_a_part_equals_that_part_of_the_whole(tmp_path: Path, codec_options: dic
 def test_high_dynamic_range_becomes_ordinary_colours(tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
     tags = "log-level=none:colorprim=bt2020:transfer=arib-std-b67:colormatrix=bt2020nc"
-    signal = np.repeat(np.array([0.0, 0.25, 0.5, 0.75]), 16)  # four grey bars
+    signal = np.repeat(np.array([0.0, 0.25, 0.5, 0.75]), 64)  # four grey bars
     with av.open(str(path), "w") as container:
-        video = container.add_stream("libx265", rate=25, options={"x265-params": tags, "crf": "10"})
-        video.width, video.height, video.pix_fmt = 64, 64, "yuv420p10le"
+        video = container.add_stream("libx265", rate=25, options={"x265-params": tags})
+        video.width, video.height, video.pix_fmt = 256, 64, "yuv420p10le"
         video.codec_context.color_primaries, video.codec_context.color_trc, video.codec_context.colorspace = 9, 18, 9
-        frame = av.VideoFrame(64, 64, "yuv420p10le")
-        for plane, values in zip(frame.planes, (64 + 876 * signal, np.full(32, 512), np.full(32, 512)), strict=True):
+        frame = av.VideoFrame(256, 64, "yuv420p10le")
+        for plane, values in zip(frame.planes, (64 + 876 * signal, np.full(128, 512), np.full(128, 512)), strict=True):
             rows = np.zeros((plane.height, plane.line_size // 2), "<u2")
             rows[:, : len(values)] = np.round(values)
             plane.update(rows.tobytes())
         frame.color_trc, frame.color_primaries, frame.colorspace = 18, 9, 9
-        frame.pts = 0
-        container.mux(video.encode(frame))
+        for pts in range(3):
+            frame.pts = pts
+            container.mux(video.encode(frame))
         container.mux(video.encode(None))
     assert probe(path).is_high_dynamic_range
-    dark, low, middle, white = next(read_frames(path)).image[32, 8::16].astype(int).mean(axis=1)
+    dark, low, middle, white = next(read_frames(path)).image[32, 32::64].astype(int).mean(axis=1)
     # ITU-R BT.2408: 75 % of the HLG signal is diffuse white; half the signal is (0.5 ** 2 / 3) / 0.265 = 0.31 of its light,
     # a little less after the display's gamma of 1.2: about 0.53 of the ordinary signal.
     assert dark <= 2
