@@ -15,6 +15,7 @@ from loquent.media.timing import frame_timing
 from loquent.prepare.ingest import first_look, timeline
 from loquent.prepare.judge import FPS, Evidence, expected_quality, judge, judge_look, usable_frames_finding, worst
 from loquent.prepare.picture_quality import measure_pictures, spread
+from loquent.prepare.pipeline import check_source
 from loquent.prepare.sound import SAMPLE_RATE_HZ, shifted
 from loquent.prepare.sound_offset import measure_sound_offset
 from loquent.prepare.sound_quality import measure_sound
@@ -39,10 +40,11 @@ def examine(video: Path, *, start_s: float = 0.0, end_s: float | None = None) ->
 
     Raises:
         MediaError: the file is no video, or nothing of it can be decoded.
-        InputError: the times are out of order.
+        InputError: there is no such file, or the times are out of order.
     """
     if start_s < 0 or (end_s is not None and end_s <= start_s):
         raise InputError(f"--end-s ({end_s}) must come after --start-s ({start_s}), and neither may be negative.")
+    check_source(video)
     last_s = min(frame_timing(video).duration_s, end_s or np.inf)
     skipped_s = round(max(0.0, last_s - start_s - MAX_EXAMINED_S) / 2)
     part = (start_s + skipped_s, min(last_s, start_s + skipped_s + MAX_EXAMINED_S))

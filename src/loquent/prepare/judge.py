@@ -203,8 +203,9 @@ def _camera(e: Evidence) -> Finding:
     return Finding("camera motion", figure, "go")
 
 
-def _mouth_range(e: Evidence) -> Finding:
-    low, high = np.percentile(lip_opening(e.landmarks_px), [5, 95]) if len(e.frame_ids) else (0.0, 0.0)
+def mouth_range(landmarks_px: Float[np.ndarray, "frames 478 3"]) -> Finding:
+    """How far the lips move."""
+    low, high = np.percentile(lip_opening(landmarks_px), [5, 95])
     figure = f"{high - low:.2f} eye distances"
     if high - low < 0.03:
         message = "The lips hardly move: this is no one speaking, or the mouth is hidden."
@@ -218,7 +219,7 @@ def _mouth_range(e: Evidence) -> Finding:
 
 
 def _blinks(e: Evidence) -> Finding:
-    count = len(find_blinks(closedness(e.landmarks_px), FPS)) if len(e.frame_ids) else 0
+    count = len(find_blinks(closedness(e.landmarks_px), FPS))
     if count < 2:
         message = "Closed eyes are never or hardly seen, so the portrait cannot learn to blink."
         return Finding("blinks", str(count), "warn", message, "Blink as usual while filming; a few times suffice.")
@@ -258,11 +259,12 @@ def _light(e: Evidence) -> Finding:
     return Finding("face brightness", figure, "go")
 
 
-def _loudness(e: Evidence) -> Finding:
-    figure = f"{e.sound.speech_level_db:.0f} dB"
-    if e.sound.speech_level_db <= -65:
+def loudness(sound: SoundQuality) -> Finding:
+    """Whether there is speech, loud enough."""
+    figure = f"{sound.speech_level_db:.0f} dB"
+    if sound.speech_level_db <= -65:
         return Finding("loudness", figure, "no-go", "There is nothing to hear.", "Give a video with its sound.")
-    if e.sound.speech_level_db < -42:
+    if sound.speech_level_db < -42:
         return Finding("loudness", figure, "warn", "The speech is very quiet.", "Record closer to the mouth.")
     return Finding("loudness", figure, "go")
 
@@ -288,7 +290,7 @@ def _pauses(e: Evidence) -> Finding:
 
 def _speech_over_noise(e: Evidence) -> Finding:
     figure = f"{e.sound.speech_over_noise_db:.0f} dB"
-    if e.sound.speech_over_noise_db < 15:
+    if e.sound.speech_over_noise_db < 12:
         message = "Noise, music or echo fills the pauses; the mouth will move in silence."
         return Finding(
             "speech over noise", figure, "warn", message, "Record in a quiet room, close to the mouth, without music."
@@ -332,12 +334,12 @@ LOOK_RULES: tuple[Callable[[Look], Finding], ...] = (
 """Rules that need no landmarks, in the order they are shown."""
 RULES: tuple[Callable[[Evidence], Finding], ...] = (
     _camera,
-    _mouth_range,
+    lambda e: mouth_range(e.landmarks_px),
     _blinks,
     _sharpness,
     _noise,
     _light,
-    _loudness,
+    lambda e: loudness(e.sound),
     _clipping,
     _pauses,
     _speech_over_noise,

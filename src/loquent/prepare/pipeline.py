@@ -7,6 +7,7 @@ is rebuilt, so a folder that opens as a clip is never a mixture of two runs.
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -16,14 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from loquent.errors import InputError, LoquentError, OutputError, PreparationError
+from loquent.errors import InputError, LoquentError, MediaError, OutputError, PreparationError
 from loquent.storage import file_digest, write_json
 
 SOURCE = "@source"
 """Stands for the video among a step's inputs."""
 STAMPS = "steps"
 FORMAT = "loquent.step"
-_DISK_FAULTS = (28, 122, 30, 13, 1)  # ENOSPC, EDQUOT, EROFS, EACCES, EPERM
+_DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class Observer(Protocol):
@@ -108,12 +109,11 @@ def run_pipeline(steps: Sequence[Step], source: Path, folder: Path, observer: Ob
 
     Raises:
         InputError: the source does not exist, or the folder holds something else.
+        MediaError: the video cannot be used; a folder made by this run is removed again.
         PreparationError: a step failed; the message names step, frame, cause and cure.
         OutputError: the disk is full or cannot be written.
     """
-    if not source.is_file():
-        what = "is a folder, not a video file" if source.is_dir() else "does not exist"
-        raise InputError(f"The video {source} {what}. Give the path of one video file.")
+    check_source(source)
     _check_order(steps)
     observer = observer or Silent()
     is_new = not folder.exists()
@@ -121,11 +121,22 @@ def run_pipeline(steps: Sequence[Step], source: Path, folder: Path, observer: Ob
     with _refuse_foreign(folder, source, source_digest):
         try:
             _run_steps(steps, source, source_digest, folder, observer)
-        except InputError:
+        except MediaError:
             # The video itself cannot be used: resuming is pointless, so nothing of it stays.
             if is_new:
                 shutil.rmtree(folder, ignore_errors=True)
             raise
+
+
+def check_source(source: Path) -> None:
+    """Refuse what is no file.
+
+    Raises:
+        InputError: it does not exist, or is a folder.
+    """
+    if not source.is_file():
+        what = "is a folder, not a video file" if source.is_dir() else "does not exist"
+        raise InputError(f"The video {source} {what}. Give the path of one video file.")
 
 
 def _run_steps(steps: Sequence[Step], source: Path, source_digest: str, folder: Path, observer: Observer) -> None:
@@ -162,13 +173,18 @@ def _run_one(step: Step, source: Path, folder: Path, observer: Observer) -> None
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (temporary / name).rename(folder / name)
     except Exception as cause:
-        raise _named(step, work, source, folder, cause) from cause
+        named = _named(step, work, source, folder, cause)
+        if named is cause:
+            raise
+        raise named from cause
     finally:
         _remove(temporary)
 
 
 def _named(step: Step, work: Workplace, source: Path, folder: Path, cause: Exception) -> LoquentError:
-    """The same failure with the step, the frame and the cure in its message."""
+    """The same failure with the step, the frame and the cure in its message; what is wrong with the video speaks for itself."""
+    if isinstance(cause, MediaError):
+        return cause
     where = f"Preparing {source.name} stopped at the step {step.name!r}"
     if work.frame is not None:
         where += f", frame {work.frame}"
@@ -268,4 +284,4 @@ def _refuse_foreign(folder: Path, source: Path, source_digest: str) -> Iterator[
         yield
 
 
-__all__ = ["SOURCE", "Observer", "Silent", "Step", "Workplace", "run_pipeline"]
+__all__ = ["SOURCE", "Observer", "Silent", "Step", "Workplace", "check_source", "run_pipeline"]

@@ -10,10 +10,11 @@ from safetensors.torch import save
 
 from loquent.face.lips import lip_opening
 from loquent.media.audio import read_waveform, write_wav
-from loquent.prepare.ingest import read_survey, timeline_start_s
-from loquent.prepare.judge import FPS
+from loquent.prepare.ingest import read_survey, refuse, timeline_start_s
+from loquent.prepare.judge import FPS, loudness
 from loquent.prepare.pipeline import SOURCE, Step, Workplace
 from loquent.prepare.sound_offset import SoundOffset, measure_sound_offset
+from loquent.prepare.sound_quality import measure_sound
 from loquent.prepare.track import TRACK, read_track_tensors
 from loquent.speech.kinds import extract, speech_kind
 from loquent.storage import write_bytes, write_json
@@ -54,6 +55,7 @@ def _write_sound(work: Workplace) -> None:
     waveform = read_waveform(work.input(SOURCE))
     start_s, given = timeline_start_s(work.parameters["start_s"]), work.parameters["sound_offset_s"]
     n_samples = round(survey.n_frames * SAMPLE_RATE_HZ / FPS)
+    refuse([loudness(measure_sound(shifted(waveform, start_s, n_samples)))], work.input(SOURCE))
     opening = lip_opening(track["landmarks_px"])
     offset = measure_sound_offset(opening, track["frame_ids"], shifted(waveform, start_s, n_samples))
     if given is not None:

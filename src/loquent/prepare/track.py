@@ -13,7 +13,7 @@ from loquent.face.head_pose import HeadPoses, fit_head_pose, prior_focal, rotati
 from loquent.face.landmarks import LandmarkTrack
 from loquent.geometry.cameras import Camera
 from loquent.prepare.ingest import refuse
-from loquent.prepare.judge import usable_frames_finding
+from loquent.prepare.judge import mouth_range, usable_frames_finding
 from loquent.prepare.landmarks import LANDMARKS, read_frame_ids, read_landmarks
 from loquent.prepare.pipeline import SOURCE, Step, Workplace
 from loquent.storage import write_bytes, write_json
@@ -50,6 +50,7 @@ def _measure(work: Workplace) -> None:
     refuse([usable_frames_finding(int(usable.sum()), len(usable))], work.input(SOURCE))
     frame_ids = np.array(read_frame_ids(work.input("frames")), np.int64)[usable]
     points = landmarks.points_px[usable]
+    refuse([mouth_range(points)], work.input(SOURCE))
     blendshapes = None if landmarks.blendshapes is None else landmarks.blendshapes[usable]
     poses = fit_head_pose(points, Camera.centred(size, size, focal_px))
     n_train = default_train_count(len(points))
