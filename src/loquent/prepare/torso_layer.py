@@ -18,6 +18,8 @@ _REACH_PX: Final = 60.0
 """How far the torso continues under the head; this and all lengths at 450 pixels of height."""
 _HEIGHT_PX: Final = 80.0
 """How far above the chin it ends; beside the chin the jaw climbs, and horns would stand there."""
+_LEAST_PX: Final = 8.0
+"""But so far it goes everywhere, since the border with the head is soft."""
 _BORDER_PX: Final = 2.0
 """Torso pixels this near to the head may carry its colours and are not used for the film."""
 _EDGE_PX: Final = 8.0
@@ -71,7 +73,7 @@ def _continued(solid: np.ndarray, head: np.ndarray, person: np.ndarray, scale: f
     below = np.where(solid, row, np.int32(height + width))
     rise = np.minimum.accumulate(below[::-1])[::-1] - row  # rows down to the torso
     chin = int(np.flatnonzero((head & (rise == 1)).any(1)).max(initial=0))  # lowest row where head meets torso
-    raised = (rise <= _REACH_PX * scale) & (row > chin - _HEIGHT_PX * scale)
+    raised = (rise <= _REACH_PX * scale) & ((row > chin - _HEIGHT_PX * scale) | (rise <= _LEAST_PX * scale))
     depth = cv2.distanceTransform(person.astype(np.uint8), cv2.DIST_L2, 5)
     raised &= solid | (head & (depth > np.minimum(_INSET_PX * scale, rise / 2)))
     left = column - np.maximum.accumulate(np.where(raised, np.int32(-width), column), axis=1)
