@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead, HeadCondition, HeadSamples
+from loquent.fields.frozen_head import FrozenHead
 from loquent.ops.directions import spherical_harmonics
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden"
@@ -131,3 +132,10 @@ def test_other_frames(golden: dict[str, Tensor], head: ErNerfHead, is_close: Cal
     is_close("sigma_eye1", head.density(golden["x"], condition(golden, head, eye=1.0)))
     silent = HeadCondition(torch.zeros(1, 32), torch.zeros(1, 1), head.codes[:1])
     is_close("sigma_silent", head.density(golden["x"], silent))
+
+
+def test_folded_field(golden: dict[str, Tensor], head: ErNerfHead, is_close: Callable[[str, Tensor], None]) -> None:
+    n = len(golden["x"])
+    density, colour = FrozenHead(head, condition(golden, head))(golden["x"], golden["d"], torch.arange(n))
+    is_close("sigma", density)
+    is_close("rgb", colour)

@@ -3,7 +3,7 @@
 What a frame fixes is worked into the matrices beforehand:
 
 * audio ⊙ attention is linear in the attention's hidden layer, so both fold into one 64 x 64 matrix;
-* the first layers of attention, eye attention and density net all read the plane features: one product;
+* the first layers of both attentions read the same plane features: one product;
 * nothing is nonlinear between the density net's last layer and the colour net's first: they merge;
 * the colour net's share of direction and appearance code is one row per ray, not per sample.
 """
@@ -29,8 +29,8 @@ class FrozenHead:
             self._planes = head.planes
             attention_in, attention_out = head.audio_attention.weights
             eye_in, eye_out = head.eye_attention.weights
-            density_in, self._density_hidden, density_out = head.density_net.weights
-            colour_in, self._colour_out = head.colour_net.weights
+            density_in, density_hidden, density_out = head.density_net.weights
+            colour_in, colour_out = head.colour_net.weights
             n_features, n_audio = head.planes.width, head.config.condition_width
             from_features, from_audio, from_eye = torch.split(density_in, [n_features, n_audio, 1], dim=1)
             n_code = head.config.code_width
@@ -38,16 +38,17 @@ class FrozenHead:
             n_harmonics = colour_in.shape[1] - n_geometry - n_code
             from_direction, from_geometry, from_code = torch.split(colour_in, [n_harmonics, n_geometry, n_code], dim=1)
 
-            self._eye_start, self._density_start = len(attention_in), len(attention_in) + len(eye_in)
-            self._first = torch.cat([attention_in, eye_in, from_features]).t().contiguous()
-            self._eye_out = eye_out.t().contiguous()
             audio = (from_audio * condition.audio) @ attention_out
-            self._conditioned = torch.cat([audio, from_eye * condition.eye], dim=1).t().contiguous()
-            self._density_hidden = self._density_hidden.t().contiguous()
+            self._n_attention = len(attention_in)
+            self._gates_in = torch.cat([attention_in, eye_in])
+            self._eye_out = eye_out.clone()
+            self._density_in = from_features.clone()
+            self._conditioned = torch.cat([audio, from_eye * condition.eye], dim=1)
+            self._density_hidden = density_hidden.clone()
             self._density_out = density_out[0].clone()
-            self._colour_hidden = (from_geometry @ density_out[1:]).t().contiguous()
-            self._colour_out = self._colour_out.t().contiguous()
-            self._from_direction = from_direction.t().contiguous()
+            self._colour_hidden = from_geometry @ density_out[1:]
+            self._colour_out = colour_out.clone()
+            self._from_direction = from_direction.clone()
             self._from_code = condition.code @ from_code.t()
 
     @torch.inference_mode()
@@ -58,28 +59,32 @@ class FrozenHead:
         ray_ids: Int[Tensor, "samples"],
     ) -> tuple[Float[Tensor, "samples"], Float[Tensor, "samples 3"]]:
         """Density and colour of samples; arguments as in :meth:`ErNerfHead.forward`, with directions once per ray."""
-        per_ray = torch.addmm(self._from_code, spherical_harmonics(directions), self._from_direction)
+        per_ray = torch.addmm(self._from_code, spherical_harmonics(directions), self._from_direction.t())
         density = positions.new_empty(len(positions))
         colour = positions.new_empty(len(positions), 3)
         for first in range(0, len(positions), BLOCK):
             block = slice(first, first + BLOCK)
             hidden = self._density_features(positions[block])
             torch.exp(hidden @ self._density_out, out=density[block])
-            shade = torch.addmm(per_ray[ray_ids[block]], hidden, self._colour_hidden).relu_()
-            colour[block] = bounded_colour(shade @ self._colour_out)
+            shade = per_ray.index_select(0, ray_ids[block]).addmm_(hidden, self._colour_hidden.t()).relu_()
+            colour[block] = bounded_colour(shade @ self._colour_out.t())
         return density, colour
 
     @torch.inference_mode()
     def density(self, positions: Float[Tensor, "samples 3"]) -> Float[Tensor, "samples"]:
         """Density alone."""
-        blocks = [(self._density_features(part) @ self._density_out).exp() for part in torch.split(positions, BLOCK)]
-        return torch.cat(blocks) if blocks else positions.new_empty(0)
+        density = positions.new_empty(len(positions))
+        for first in range(0, len(positions), BLOCK):
+            block = slice(first, first + BLOCK)
+            torch.exp(self._density_features(positions[block]) @ self._density_out, out=density[block])
+        return density
 
     def _density_features(self, positions: Tensor) -> Tensor:
         """Last hidden layer of the density net [samples, 64]."""
-        first = self._planes(positions) @ self._first
-        gates = first[:, : self._density_start].relu_()
-        eye = (gates[:, self._eye_start :] @ self._eye_out).sigmoid_()
-        gates[:, self._eye_start] = eye[:, 0]  # beside the attention's hidden layer, where one more product reads both
-        hidden = torch.addmm(first[:, self._density_start :], gates[:, : self._eye_start + 1], self._conditioned)
-        return (hidden.relu_() @ self._density_hidden).relu_()
+        features: Tensor = self._planes(positions)
+        gates = (features @ self._gates_in.t()).relu_()
+        eye = (gates[:, self._n_attention :] @ self._eye_out.t()).sigmoid_()
+        gates[:, self._n_attention] = eye[:, 0]  # beside the attention's hidden layer: one more product reads both
+        hidden = features @ self._density_in.t()
+        hidden.addmm_(gates[:, : self._n_attention + 1], self._conditioned.t())
+        return (hidden.relu_() @ self._density_hidden.t()).relu_()
