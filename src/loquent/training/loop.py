@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor
@@ -28,6 +28,7 @@ EXPLOSION = 25.0
 """A loss this many times its running mean counts as divergence."""
 
 
+@runtime_checkable
 class Trainer(Protocol):
     """What a stage needs of the thing it trains."""
 

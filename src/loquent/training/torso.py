@@ -92,11 +92,12 @@ class TorsoTrainer:
         loss = error + self.torso.anchor_weight_loss()
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
-        if np.isfinite(float(loss)):
+        figures = {"loss": float(loss.detach()), "psnr": -10 * float(np.log10(max(float(error.detach()), 1e-10)))}
+        if np.isfinite(figures["loss"]):
             self.optimiser.step()
             self.averaged.update(self.torso)
             self.n_steps += 1
-        return {"loss": float(loss), "psnr": -10 * float(np.log10(max(float(error), 1e-10)))}
+        return figures
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything a resumed run needs, as named tensors."""

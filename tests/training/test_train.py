@@ -1,0 +1,139 @@
+"""The whole of training on a tiny clip: it learns, resumes on the same curve, survives kills and NaN, and refuses mix-ups."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from loquent.data.clip import Clip
+from loquent.errors import DivergenceError, InputError
+from loquent.portrait import Portrait
+from loquent.testing import make_tiny_clip
+from loquent.training import loop
+from loquent.training import train as training
+from loquent.training.presets import PAPER, QUICK, Preset
+from loquent.training.train import train
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
+    return make_tiny_clip(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(autouse=True)
+def few_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "N_CODES", 16)
+
+
+def small(preset: Preset, steps: int) -> Preset:
+    """The preset with few and small steps, counted rather than timed."""
+    head = tuple(replace(stage, steps=steps, rays=256, samples=min(stage.samples, 2048), patch=min(stage.patch, 16)) for stage in preset.head)
+    return replace(preset, head=head, torso=replace(preset.torso, steps=steps, pixels=256), minutes=0.0)
+
+
+def held_out_error(portrait: Portrait, clip: Clip) -> float:
+    i = clip.held_out_frames[0]
+    condition = portrait.conditions(clip.speech_features(), clip.track.frame_ids[i : i + 1])[0]
+    picture = portrait.render(clip.track.world_from_camera[i], condition, float(clip.eye[i]))
+    return float((picture - torch.from_numpy(clip.target(i))).square().mean())
+
+
+def test_training_learns_the_clip_and_leaves_one_portrait(clip: Clip, tmp_path: Path) -> None:
+    out = tmp_path / "me.portrait"
+    barely = train(clip, tmp_path / "barely.portrait", small(QUICK, 2), seed=1)
+    trained = train(clip, out, small(QUICK, 60), seed=1)
+    assert held_out_error(trained, clip) < 0.5 * held_out_error(barely, clip)
+    loaded = Portrait.load(out)
+    assert held_out_error(loaded, clip) == pytest.approx(held_out_error(trained, clip), rel=1e-6)
+    assert loaded.record["head_steps"] == 120
+    assert not (tmp_path / "me.portrait.run" / "checkpoint.safetensors").exists()
+    assert list((tmp_path / "me.portrait.run" / "curves").iterdir())
+
+
+def test_the_paper_preset_runs_with_sound_as_condition(clip: Clip, tmp_path: Path) -> None:
+    preset = small(PAPER, 3)
+    portrait = train(clip, tmp_path / "p.portrait", preset)
+    assert portrait.lips is None
+    assert portrait.head.config.condition == "audio"
+    assert 0 <= held_out_error(portrait, clip) < 1
+
+
+@pytest.mark.parametrize("stop_after", [5, 14, 23])
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(
+    clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
+) -> None:
+    preset = small(QUICK, 9)
+    whole = train(clip, tmp_path / "whole.portrait", preset, seed=3)
+
+    class Interrupted(loop.Budget):
+        taken = 0
+
+        def step_done(self) -> None:
+            super().step_done()
+            Interrupted.taken += 1
+            if Interrupted.taken == stop_after:
+                raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "Budget", Interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(clip, tmp_path / "cut.portrait", preset, seed=3)
+    assert not (tmp_path / "cut.portrait").exists()
+    resumed = train(clip, tmp_path / "cut.portrait", preset, seed=3)
+    for name, value in whole.head.state_dict().items():
+        assert torch.allclose(resumed.head.state_dict()[name], value, atol=2e-5), name
+    for name, value in whole.torso.state_dict().items():
+        assert torch.allclose(resumed.torso.state_dict()[name], value, atol=2e-5), name
+    assert torch.equal(resumed.occupied, whole.occupied)
+
+
+def test_a_nan_rolls_back_and_training_ends_well(
+    clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls = {"n": 0}
+    true_error = training.HeadTrainer._losses
+
+    def poisoned(self: object, *arguments: object) -> object:
+        calls["n"] += 1
+        terms, error = true_error(self, *arguments)  # type: ignore[arg-type]
+        if calls["n"] == 7:
+            terms["colour"] = terms["colour"] * float("nan")
+        return terms, error
+
+    monkeypatch.setattr(training.HeadTrainer, "_losses", poisoned)
+    portrait = train(clip, tmp_path / "n.portrait", small(QUICK, 12))
+    assert "diverged at step 7" in caplog.text
+    assert all(torch.isfinite(value).all() for value in portrait.head.state_dict().values())
+
+
+def test_endless_divergence_is_an_error_and_writes_no_portrait(
+    clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training.HeadTrainer, "step", lambda *_: {"loss": float("nan"), "psnr": 0.0})
+    with pytest.raises(DivergenceError, match="diverged"):
+        train(clip, tmp_path / "d.portrait", small(QUICK, 50))
+    assert not (tmp_path / "d.portrait").exists()
+
+
+def test_an_unfinished_run_of_other_settings_is_refused(
+    clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "x.portrait"
+    monkeypatch.setattr(training, "run_stage", _interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train(clip, out, small(QUICK, 5))
+    (tmp_path / "x.portrait.run" / "checkpoint.safetensors").write_bytes(b"unfinished")
+    with pytest.raises(InputError, match="unfinished run with other settings"):
+        train(clip, out, small(QUICK, 6))
+
+
+def test_cuda_without_cuda_is_refused(clip: Clip, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA, so asking for it is no error")
+    with pytest.raises(InputError, match="no CUDA device"):
+        train(clip, tmp_path / "c.portrait", QUICK, device="cuda")
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
