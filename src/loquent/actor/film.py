@@ -22,9 +22,10 @@ def film(path: Path, *, duration_s: float = 16.0, size: int = 320, seed: int = 0
         duration_s: at least 1 second.
         size: even, at least 64 pixels.
         seed: who it is and what is said; see :func:`loquent.actor.script.make_script`.
-        truth: an ``.npz`` file to write as well: ``world_from_camera [F,4,4]`` (volume frame), ``focal_px``, ``blink [F,2]`` (0 open to
-            1 closed, image left first), ``lip_opening [F]`` and ``lip_width [F]`` (in distances between the outer corners of the
-            eyes), ``phones [P]``, ``phone_start_s [P]``, ``phone_end_s [P]``, ``matte [F,h,w,3]`` (head, torso, background).
+        truth: an ``.npz`` file to write as well: ``world_from_camera [F,4,4]`` (volume frame), ``focal_px``,
+            ``blink [F,2]`` (0 open to 1 closed, image left first), ``lip_opening [F]`` and ``lip_width [F]`` (in distances
+            between the outer corners of the eyes), ``phones [P]``, ``phone_start_s [P]``, ``phone_end_s [P]``,
+            ``matte [F,h,w,3]`` (head, torso, background).
 
     Raises:
         OutputError: a file cannot be written.

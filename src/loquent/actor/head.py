@@ -14,28 +14,32 @@ from scipy.interpolate import PchipInterpolator
 from loquent.actor.expression import Expression
 from loquent.actor.identity import Identity
 from loquent.actor.mesh import HEAD_LAYER, Part, grid_triangles, grid_uvs
+from loquent.actor.noise import ramp
 from loquent.actor.sculpt import AXIS_Z, CENTRE_Y, EYE_X, MOUTH_Y, cast, head_distance, level
 
 MOUTH_HALF_WIDTH = 2.35
 EYE_HALF_WIDTH = 1.45
 JAW_PIVOT = np.array([0.0, -1.8, -7.0])
 FULL_JAW_RAD = 0.21
+DEPTH_STRETCH = 1.12
+"""The sculpture is a little flat; faces are this much deeper."""
 MOUTH_ROW, EYE_ROW, N_ROWS = 62, 134, 208
 
 
-def slit_height(x: Float[np.ndarray, "points"]) -> Float[np.ndarray, "points"]:
+def slit_height(x: Float[np.ndarray, "*points"]) -> Float[np.ndarray, "*points"]:
     """Height of the closed lips' meeting line."""
     a = np.clip(np.abs(x) / MOUTH_HALF_WIDTH, 0, 2)
-    return MOUTH_Y - 0.10 * np.exp(-((a / 0.22) ** 2)) + 0.06 * np.exp(-(((a - 0.5) / 0.25) ** 2)) - 0.05 * a
+    dip, wing = np.exp(-((a / 0.22) ** 2)), np.exp(-(((a - 0.5) / 0.25) ** 2))
+    return np.asarray(MOUTH_Y - 0.10 * dip + 0.06 * wing - 0.05 * a)
 
 
 def lid_lines(
-    across: Float[np.ndarray, "points"],
-) -> tuple[Float[np.ndarray, "points"], Float[np.ndarray, "points"], Float[np.ndarray, "points"]]:
-    """Heights of the closed lids' meeting line, the open upper and the open lower lid; `across` is -1 at the nose, 1 outside."""
+    across: Float[np.ndarray, "*points"],
+) -> tuple[Float[np.ndarray, "*points"], Float[np.ndarray, "*points"], Float[np.ndarray, "*points"]]:
+    """Heights of the closed lids' meeting line, the open upper and the open lower lid; `across`: -1 at the nose, 1 outside."""
     t = np.clip(across, -1, 1)
     tilt, bow = 0.10 * t - 0.02, np.maximum(1 - t * t, 0)
-    return tilt - 0.24 * bow, tilt + (0.60 - 0.08 * t) * bow**0.72, tilt - (0.36 + 0.06 * t) * bow**0.9
+    return tilt - 0.24 * bow, tilt + (0.53 - 0.07 * t) * bow**0.72, tilt - (0.34 + 0.05 * t) * bow**0.9
 
 
 def _columns() -> Float[np.ndarray, "columns"]:
@@ -68,7 +72,7 @@ def skin_grid(identity: Identity) -> Float[np.ndarray, "rows columns 3"]:
     start = np.array([0.0, CENTRE_Y, AXIS_Z])
     reach = cast(distance, np.broadcast_to(start, directions.shape), directions)
     points = (start + reach[:, None] * directions).reshape(*elevation.shape, 3)
-    return points + _lip_relief(points, identity.lip_fullness)
+    return np.asarray((points + _lip_relief(points, identity.lip_fullness)) * np.array([1.0, 1.0, DEPTH_STRETCH]))
 
 
 def vermilion(
@@ -93,7 +97,9 @@ def _lip_relief(points: Float[np.ndarray, "*grid 3"], fullness: float) -> Float[
         * np.exp(-(np.clip(s - 0.55, 0, None) ** 2) * 2.2)
     )
     relief = np.zeros_like(points)
-    relief[..., 2] = bulge * fade * (np.abs(above) < 2.5) - 0.16 * np.exp(-((above / 0.12) ** 2)) * (np.abs(x) < 2.9)
+    relief[..., 2] = bulge * fade * (np.abs(above) < 2.5) - 0.16 * np.exp(-((above / 0.12) ** 2)) * ramp(
+        np.abs(x), 2.5, 2.2
+    )
     return relief
 
 
@@ -235,9 +241,11 @@ class Rig:
         """Every vertex of the skin in the sculpting frame."""
         p = self.rest.copy()
         apart = 0.30 * face.part
-        p[:, 1] += (0.22 * face.part + 0.10 * face.jaw) * self._part_upper - (
+        p[:, 1] += (0.24 * face.part + 0.16 * face.jaw) * self._part_upper - (
             apart + 0.05 * face.jaw
         ) * self._part_lower
+        p[:, 1] += 0.16 * face.tuck * self._part_lower
+        p[:, 2] -= 0.42 * face.tuck * self._part_lower
         p[:, 1] += 0.38 * face.smile * self._smile - 0.38 * face.press * self._press
         p[:, 0] += (0.42 * face.spread + 0.30 * face.smile - 0.22 * face.jaw) * self._spread
         p[:, 2] += (0.55 * face.protrude - 0.16 * face.press - 0.10 * face.spread) * self._forward

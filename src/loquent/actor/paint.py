@@ -11,7 +11,7 @@ from loquent.actor.noise import noise, ramp
 from loquent.actor.parts import EYE_TEXTURE_HALF, strand_coordinate
 from loquent.actor.sculpt import EYE_X
 
-Texture = Float[np.ndarray, "rows columns 5"]
+Texture = Float[np.ndarray, "texels_v texels_u 5"]
 
 
 def _at_texels(
@@ -25,7 +25,7 @@ def _at_texels(
 
 
 def _blend(colour: np.ndarray, share: np.ndarray, other: object) -> np.ndarray:
-    return colour + share[..., None] * (np.asarray(other) - colour)
+    return np.asarray(colour + share[..., None] * (np.asarray(other) - colour))
 
 
 def skin_texture(skin: Float[np.ndarray, "rows columns 3"], who: Identity, seed: int) -> Texture:
@@ -54,7 +54,7 @@ def skin_texture(skin: Float[np.ndarray, "rows columns 3"], who: Identity, seed:
     closed, _, _ = lid_lines(t)
     rim = np.clip(1.04 - t * t, 0, 1) ** 0.3 * (np.abs(t) < 1.03) * (z > -1.5)
     lash = rim * (
-        ramp(y - closed, 0.20, 0.05) * ramp(y - closed, -0.05, -0.01)
+        ramp(y - closed, 0.26, 0.08) * ramp(y - closed, -0.05, -0.01)
         + 0.45 * ramp(closed - y, 0.10, 0.0) * (y < closed)
     )
     colour = _blend(colour, np.clip(0.92 * lash, 0, 1), np.array(who.hair) * 0.35)
@@ -74,12 +74,12 @@ def _paint_lips(
     edge = 0.05 + 0.03 * noise(p / 0.3, seed + 4)
     inside = np.where(above > 0, upper - above, lower + above) + edge - 0.05
     share = ramp(inside, -0.07, 0.10) * (np.abs(x) < MOUTH_HALF_WIDTH * 1.02) * (p[..., 2] > -2)
-    red = np.array(who.skin) * np.array([0.80, 0.43, 0.46])
+    red = np.array(who.skin) * np.array([0.74, 0.36, 0.40])
     lines = noise(np.stack([x / 0.10, above / 0.9], -1), seed + 5)
     shade = 1 + 0.10 * lines - 0.22 * ramp(np.abs(above), 0.18, 0.0) - 0.10 * (above > 0)
     colour = _blend(colour, 0.92 * share, red * shade[..., None])
     shadow = np.exp(-(((np.abs(x) - MOUTH_HALF_WIDTH) / 0.22) ** 2) - (above / 0.16) ** 2)
-    colour = _blend(colour, 0.5 * shadow * (p[..., 2] > -2), red * 0.35)
+    colour = _blend(colour, 0.3 * shadow * (p[..., 2] > -2), red * 0.35)
     return colour, gloss + share * (1.1 + 0.5 * lines)
 
 
@@ -89,11 +89,11 @@ def _paint_brows(
     a, y = np.abs(p[..., 0]), p[..., 1]
     t = np.clip((a - 1.15) / 4.2, 0, 1)
     middle = 1.85 + 0.95 * t - 1.05 * t**2.6
-    half = (0.42 - 0.28 * t) * ramp(a, 0.85, 1.5) * ramp(a, 5.5, 4.8)
+    half = (0.46 - 0.26 * t) * ramp(a, 0.85, 1.5) * ramp(a, 5.5, 4.8)
     hairs = noise(np.stack([(a * 0.8 - y * 0.9) / 0.10, (a + y) / 0.9], -1), seed + 7)
     soft = ramp((np.abs(y - middle) - half) / 0.20, 1.0, -1.0) * (half > 0.02) * (p[..., 2] > -4)
-    share = np.clip(soft * (0.80 + 0.45 * hairs), 0, 0.95)
-    return _blend(colour, share, np.array(who.hair) * 0.75), cavity
+    share = np.clip(soft * (0.88 + 0.35 * hairs), 0, 0.95)
+    return _blend(colour, share, np.array(who.hair) * 0.6), cavity
 
 
 def eye_texture(who: Identity, seed: int) -> Texture:
@@ -102,13 +102,13 @@ def eye_texture(who: Identity, seed: int) -> Texture:
     x, y = np.meshgrid(*[np.linspace(-EYE_TEXTURE_HALF, EYE_TEXTURE_HALF, size)] * 2)
     r, turn = np.hypot(x, y), np.arctan2(y, x)
     veins = ramp(noise(np.stack([x * 2.5, y * 5], -1), seed + 8, octaves=3), 0.3, 1.0) * ramp(np.abs(x), 0.6, 1.4)
-    colour = _blend(np.broadcast_to([0.66, 0.62, 0.58], (size, size, 3)).copy(), 0.5 * veins, [0.55, 0.28, 0.24])
+    colour = _blend(np.broadcast_to([0.56, 0.52, 0.49], (size, size, 3)).copy(), 0.5 * veins, [0.55, 0.28, 0.24])
     colour = _blend(colour, ramp(np.abs(x), 0.9, 1.5), [0.50, 0.30, 0.26])
     rays = noise(np.stack([np.cos(turn) * 9, np.sin(turn) * 9, r * 1.5], -1), seed + 9, octaves=2)
     iris = np.array(who.iris) * (1.25 + 0.55 * rays + 0.9 * ramp(r, 0.40, 0.24))[..., None]
-    iris *= (1 - 0.75 * ramp(r, 0.47, 0.60))[..., None]
-    colour = _blend(colour, ramp(r, 0.62, 0.57), iris)
-    colour = _blend(colour, ramp(r, 0.25, 0.21), [0.004, 0.004, 0.005])
+    iris *= (1 - 0.75 * ramp(r, 0.50, 0.64))[..., None]
+    colour = _blend(colour, ramp(r, 0.66, 0.61), iris)
+    colour = _blend(colour, ramp(r, 0.27, 0.23), [0.004, 0.004, 0.005])
     gloss = np.ones((size, size, 1))
     return np.concatenate([np.clip(colour, 0, 1), gloss, gloss], -1)
 
@@ -142,22 +142,22 @@ def plain_textures(who: Identity, seed: int) -> dict[str, Texture]:
     tone, speck = np.array(who.skin), noise(np.stack([u * 60, v * 60], -1), seed + 12, octaves=2)
     broad = noise(np.stack([u * 7, v * 7], -1), seed + 13, octaves=3)
     gap = np.exp(-((np.abs(np.sin((u * 2 - 1) * 6.5 * np.pi)) / 0.16) ** 2))
-    teeth = np.broadcast_to([0.70, 0.66, 0.57], (192, 192, 3)) * (1 - 0.45 * gap)[..., None]
+    teeth = np.broadcast_to([0.70, 0.66, 0.57], (192, 192, 3)) * (1 - 0.22 * gap)[..., None]
     teeth = _blend(teeth, ramp(v + 0.05 * np.cos((u * 2 - 1) * 13 * np.pi), 0.78, 0.86), np.array([0.40, 0.13, 0.12]))
     groove = np.exp(-(((u - 0.5) / 0.03) ** 2))
     tongue = np.array([0.46, 0.16, 0.15]) * (1 + 0.12 * speck - 0.25 * groove)[..., None]
     skin = tone * (1 + 0.05 * broad + 0.04 * speck)[..., None]
-    stitch = np.abs(np.sin(u * 150 * np.pi)) * np.abs(np.sin(v * 90 * np.pi + 0.8 * np.sin(u * 300 * np.pi)))
-    wool = np.array(who.clothes) * (0.82 + 0.30 * stitch + 0.10 * broad + 0.10 * speck)[..., None]
+    stitch = np.abs(np.sin(u * 80 * np.pi)) * np.abs(np.sin(v * 64 * np.pi))
+    wool = np.array(who.clothes) * (0.90 + 0.16 * stitch + 0.10 * broad + 0.10 * speck)[..., None]
     ribs = np.abs(np.sin(u * 62 * np.pi))
     rib = np.array(who.clothes) * (0.62 + 0.5 * ribs + 0.06 * speck)[..., None]
     return {
-        "teeth": layers(teeth, 0.9, 1 - 0.3 * gap),
+        "teeth": layers(teeth, 0.9, 1 - 0.15 * gap),
         "tongue": layers(tongue, 1.0, 1.0),
         "gum": layers(np.broadcast_to([0.30, 0.075, 0.065], (192, 192, 3)), 0.3, 1.0),
         "ear": layers(skin * np.array([1.05, 0.80, 0.76]), 0.7, 1.0),
         "neck": layers(skin * np.array([0.97, 0.93, 0.92]), 0.6, 1 + 0.06 * np.minimum(speck, 0)),
-        "knit": layers(wool, 1.0, 0.85 + 0.15 * stitch),
+        "knit": layers(wool, 1.0, 0.92 + 0.08 * stitch),
         "rib": layers(rib, 1.0, 0.6 + 0.4 * ribs),
     }
 
@@ -171,9 +171,9 @@ def room(height: int, width: int, who: Identity, seed: int) -> Float[np.ndarray,
     picture = wall * (0.95 - 0.45 * u + 0.12 * (1 - v))[..., None]
     pane = ramp(u, 0.235, 0.225) * ramp(v, 0.05, 0.06) * ramp(v, 0.70, 0.69)
     bars = np.maximum(np.exp(-(((u - 0.10) / 0.012) ** 2)), np.exp(-(((v - 0.36) / 0.012) ** 2)))
-    sky = np.stack([0.62 + 0.2 * v, 0.72 + 0.12 * v, 0.80 + 0.0 * v], -1)
-    leaves = ramp(noise(np.stack([u * 14, v * 14], -1), seed + 14, octaves=2), -0.1, 0.5) * ramp(v, 0.25, 0.5)
-    sky = _blend(sky, leaves, np.array([0.22, 0.36, 0.14]))
+    sky = np.stack([0.60 + 0.35 * v, 0.74 + 0.16 * v, 0.92 - 0.1 * v], -1)
+    leaves = ramp(noise(np.stack([u * 16, v * 16], -1), seed + 14, octaves=3), -0.5, 0.9) * ramp(v, 0.10, 0.45)
+    sky = _blend(sky, leaves, np.array([0.20, 0.30, 0.10]))
     picture = _blend(picture, pane, sky)
     picture = _blend(picture, pane * bars, wall * 1.1)
     for shelf in (0.30, 0.62, 0.94):
@@ -187,6 +187,6 @@ def room(height: int, width: int, who: Identity, seed: int) -> Float[np.ndarray,
             picture = _blend(picture, book * rng.choice([0.95, 0.95, 0.0]), hue)
             place += thick
         board = ((u > 0.75) & (v >= shelf) & (v < shelf + 0.022)).astype(float)
-        picture = _blend(picture, board, np.array([0.20, 0.125, 0.07]))
+        picture = _blend(picture, board, np.array([0.16, 0.085, 0.04]))
     picture = cv2.GaussianBlur(np.ascontiguousarray(picture), (0, 0), 3.2)
     return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC)).clip(0, 1)

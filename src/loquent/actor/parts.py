@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.interpolate import PchipInterpolator
 
-from loquent.actor.head import slit_height
+from loquent.actor.head import DEPTH_STRETCH, slit_height
 from loquent.actor.mesh import HEAD_LAYER, TORSO_LAYER, Part, grid_part
 from loquent.actor.noise import noise, ramp
 from loquent.actor.sculpt import CENTRE_Y, EYE_RADIUS, EYE_X, MOUTH_Y
@@ -19,12 +19,12 @@ def eyeball(side: int) -> Part:
     """The front of one eyeball (side -1: image left), slightly wider than a sphere so that it fills the corners."""
     r, turn = np.meshgrid(np.linspace(0, 1.45, 26), np.linspace(0, 2 * np.pi, 40), indexing="ij")
     x, y, z = np.sin(r) * np.cos(turn), np.sin(r) * np.sin(turn), np.cos(r)
-    points = np.stack([side * EYE_X + 1.36 * x, 1.26 * y, EYE_RADIUS * z - 0.02], axis=-1)
+    points = np.stack([side * EYE_X + 1.36 * x, 1.26 * y, DEPTH_STRETCH * EYE_RADIUS * z - 0.02], axis=-1)
     part = grid_part(points[:, ::-1], "eye", HEAD_LAYER)
     flat = part.points - np.array([side * EYE_X, 0.0, 0.0])
     uvs = 0.5 + flat[:, :2] * np.array([1.0, -1.0]) / (2 * EYE_TEXTURE_HALF)
     # Under the upper lid and in the corners less light arrives.
-    dim = 1 - 0.55 * ramp(flat[:, 1], 0.05, 0.75) - 0.35 * ramp(np.abs(flat[:, 0]), 0.8, 1.4)
+    dim = 1 - 0.65 * ramp(flat[:, 1], -0.05, 0.65) - 0.35 * ramp(np.abs(flat[:, 0]), 0.8, 1.4)
     return Part(part.points, uvs, part.triangles, "eye", HEAD_LAYER, np.clip(dim, 0.15, 1.0))
 
 
@@ -48,8 +48,8 @@ def mouth_parts(lip_front: float) -> tuple[Part, Part, Part, Part]:
         dim = 0.75 - 0.5 * ramp(np.abs(u.ravel()), 0.25, 1.0)
         return Part(part.points, part.uvs, part.triangles, "teeth", HEAD_LAYER, dim)
 
-    upper = arch(MOUTH_Y + 1.0, MOUTH_Y - 0.02, 0.72)
-    lower = arch(MOUTH_Y - 1.05, MOUTH_Y - 0.22, 0.95)
+    upper = arch(MOUTH_Y + 1.0, MOUTH_Y - 0.28, 0.72)
+    lower = arch(MOUTH_Y - 1.05, MOUTH_Y - 0.42, 0.98)
     lower = Part(lower.points, lower.uvs, lower.triangles[:, ::-1].copy(), "teeth", HEAD_LAYER, lower.occlusion * 0.75)
     v, u = np.meshgrid(np.linspace(-1, 1, 16), np.linspace(-1.5, 1.5, 24), indexing="ij")
     x = 1.55 * np.sin(u)
@@ -75,8 +75,8 @@ def ear(side: int) -> Part:
     flare = 0.62
     across, out = -a * width, 0.55 + relief
     x = 7.1 + across * np.sin(flare) + out * np.cos(flare)
-    z = -6.9 - across * np.cos(flare) + out * np.sin(flare)
-    y = -1.5 + 3.05 * b
+    z = -7.6 - across * np.cos(flare) + out * np.sin(flare)
+    y = -1.5 + 2.9 * b
     x = x - 0.35 * ramp(-b, 0.2, 1.0)
     points = np.stack([side * x, y, z], axis=-1)
     part = grid_part(points if side > 0 else points[:, ::-1], "ear", HEAD_LAYER)
@@ -92,7 +92,7 @@ def strand_coordinate(points: Float[np.ndarray, "*grid 3"]) -> Float[np.ndarray,
     """A number that is constant along a strand of hair: strands leave the crown and sweep to one side."""
     azimuth = np.arctan2(points[..., 0], points[..., 2] + 5.5)
     elevation = np.arctan2(points[..., 1] - CENTRE_Y, np.hypot(points[..., 0], points[..., 2] + 5.5))
-    return azimuth + HAIR_SWEEP * elevation
+    return np.asarray(azimuth + HAIR_SWEEP * elevation)
 
 
 def hair(skin: Float[np.ndarray, "rows columns 3"], seed: int) -> tuple[Part, Float[np.ndarray, "vertices 3"]]:
@@ -101,11 +101,11 @@ def hair(skin: Float[np.ndarray, "rows columns 3"], seed: int) -> tuple[Part, Fl
     strand = strand_coordinate(skin)
     lock = noise(np.stack([strand * 9, y * 0.12], -1), seed + 5, octaves=2)
     fine = noise(np.stack([strand * 34, y * 0.2], -1), seed + 6)
-    front = y - (6.1 - 0.045 * x * x + 0.35 * np.sin(skin[..., 0] * 0.5 + 0.4)) + 0.55 * lock + 0.25 * fine
+    front = y - (6.9 - 0.05 * x * x + 0.35 * np.sin(skin[..., 0] * 0.5 + 0.4)) + 0.22 * lock + 0.30 * fine
     side = np.minimum(-3.9 - z + 0.10 * (y - 2), y + 2.2 + 3.5 * ramp(z, -8.0, -9.5)) + 0.25 * fine
-    inside = np.maximum(front, np.where(y < 7, side, front))
+    inside = 0.7 * np.logaddexp(front / 0.7, side / 0.7) - 0.3
     height = 0.40 + 1.15 * ramp(y, 1.5, 8.5)
-    thick = height * ramp(inside, -0.1, 2.0) * (1 + 0.20 * lock + 0.10 * fine) - 0.10 * (1 - ramp(inside, -0.1, 0.5))
+    thick = height * ramp(inside, -0.1, 2.9) * (1 + 0.20 * lock + 0.10 * fine) - 0.10 * (1 - ramp(inside, -0.1, 0.5))
     outward = skin - np.array([0.0, 2.0, -6.0])
     outward /= np.linalg.norm(outward, axis=-1, keepdims=True)
     points = skin + thick[..., None] * outward
@@ -156,7 +156,7 @@ def neck() -> Part:
 def pullover() -> tuple[Part, Part]:
     """A knitted pullover: the body with its shoulders, and the rolled neckline."""
     heights = np.concatenate([np.linspace(-34, -20, 24), np.linspace(-19.4, -13.0, 40)])
-    width = PchipInterpolator([-34, -24, -20.3, -17.8, -15.8, -14.4, -13.0], [21.5, 20.3, 18.6, 15.6, 11.2, 8.2, 6.7])
+    width = PchipInterpolator([-34, -24, -20.3, -17.8, -15.8, -14.4, -13.0], [21.5, 20.8, 19.4, 17.2, 13.0, 8.8, 6.7])
     deep = PchipInterpolator([-34, -24, -17.8, -15.3, -13.0], [11.0, 9.6, 7.4, 6.5, 5.9])
     body = grid_part(
         _tube(heights, width, deep, PchipInterpolator([-34, -13], [-6.8, -6.5]), 0.88), "knit", TORSO_LAYER
@@ -165,8 +165,8 @@ def pullover() -> tuple[Part, Part]:
     body = Part(body.points, body.uvs, body.triangles, "knit", TORSO_LAYER, dim)
     v, u = np.meshgrid(np.linspace(-2.2, 2.6, 20), np.linspace(-2.3, 2.3, 100), indexing="ij")
     across, high = 0.62 * np.cos(v), 0.95 * np.sin(v)
-    x, z = (6.25 + across) * np.sin(u), -6.6 + (5.75 + across) * np.cos(u)
-    y = -13.7 + high - 0.75 * np.cos(u) * (np.cos(u) > 0)
+    x, z = (6.7 + across) * np.sin(u), -6.6 + (6.25 + across) * np.cos(u)
+    y = -13.35 + high - 0.75 * np.cos(u) * (np.cos(u) > 0)
     collar = grid_part(np.stack([x, y, z], -1), "rib", TORSO_LAYER)
     return body, collar
 
@@ -188,4 +188,5 @@ def grid_occlusion(skin: Float[np.ndarray, "rows columns 3"]) -> Float[np.ndarra
         openness *= 1 - 0.75 * closed / count
     x, y = skin[..., 0], skin[..., 1]
     under_jaw = ramp(y, -9.5, -12.0) * ramp(skin[..., 2], 1.5, -1.5)
-    return openness * (1 - 0.6 * under_jaw) * (1 - 0.1 * (np.abs(y - slit_height(x)) < 0.15) * (np.abs(x) < 2.4))
+    slit = (np.abs(y - slit_height(x)) < 0.15) & (np.abs(x) < 2.4)
+    return np.asarray(openness * (1 - 0.6 * under_jaw) * (1 - 0.1 * slit))

@@ -1,5 +1,6 @@
 """The actor in front of the camera: parts are placed, drawn, lit, and cut into mattes."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,16 +34,17 @@ _ANSWERS = {
 }  # fmt: skip
 _LIGHTS = np.array(
     [
-        [-0.52, -0.62, -0.78], [1.62, 1.50, 1.34],  # key: a window, high on the image's left
-        [0.85, -0.10, -0.55], [0.26, 0.30, 0.37],  # fill: the sky of the room on the right
+        [-0.52, -0.62, -0.78], [1.80, 1.62, 1.40],  # key: a window, high on the image's left
+        [0.85, -0.10, -0.55], [0.24, 0.28, 0.35],  # fill: the sky of the room on the right
         [0.70, -0.45, 0.60], [0.75, 0.72, 0.68],  # rim: from behind, on the right
-        [0.46, 0.50, 0.55], [0.25, 0.205, 0.17],  # sky and ground
+        [0.33, 0.37, 0.42], [0.19, 0.15, 0.12],  # sky and ground
     ]
 )  # fmt: skip
 _LIGHTS[:6:2] /= np.linalg.norm(_LIGHTS[:6:2], axis=1, keepdims=True)
 
 _BRIGHTEST = 4.0
-_CURVE = (1.0 - np.exp(-1.35 * np.linspace(0.0, _BRIGHTEST, 8192))) ** (1 / 2.2)
+_FLAT = (1.0 - np.exp(-1.5 * np.linspace(0.0, _BRIGHTEST, 8192))) ** (1 / 2.2)
+_CURVE = _FLAT + 0.30 * _FLAT * (1 - _FLAT) * (2 * _FLAT - 1)
 """Film: linear light from 0 to _BRIGHTEST becomes a display value."""
 
 
@@ -69,7 +71,7 @@ def _turn(yaw: float, pitch: float, roll: float) -> Float[np.ndarray, "3 3"]:
 
 def _to_camera_axes(cm: Float[np.ndarray, "*points 3"]) -> Float[np.ndarray, "*points 3"]:
     """Sculpture centimetres to volume units along the camera's axes, origin at the volume's."""
-    return (cm - ORIGIN_CM) * np.array([UNITS_PER_CM, -UNITS_PER_CM, -UNITS_PER_CM])
+    return np.asarray((cm - ORIGIN_CM) * np.array([UNITS_PER_CM, -UNITS_PER_CM, -UNITS_PER_CM]))
 
 
 def volume_points(cm: Float[np.ndarray, "*points 3"]) -> Float[np.ndarray, "*points 3"]:
@@ -110,7 +112,8 @@ class Actor:
     """
 
     def __init__(self, size: int, seed: int = 0, *, samples: int = 2) -> None:
-        assert size >= 32 and samples >= 1, (size, samples)
+        assert size >= 32, size
+        assert samples >= 1, samples
         self.size, self.seed, self.identity = size, seed, make_identity(seed)
         self.camera = Camera.centred(size, size, FOCAL_AT_450_PX * size / 450)
         self._samples = samples
@@ -120,7 +123,8 @@ class Actor:
         upper, lower, tongue, back = parts.mouth_parts(float(skin[MOUTH_ROW, :, 2].max()) + 0.1)
         body, collar = parts.pullover()
         pieces: list[Part] = [
-            self._rig.with_occlusion(parts.grid_occlusion(skin)), hair, parts.ear(-1), parts.ear(1), parts.eyeball(-1), parts.eyeball(1),
+            self._rig.with_occlusion(parts.grid_occlusion(skin)), hair, parts.ear(-1), parts.ear(1),
+            parts.eyeball(-1), parts.eyeball(1),
             parts.socket_floor(-1), parts.socket_floor(1), upper, back, lower, tongue, parts.neck(), body, collar,
         ]  # fmt: skip
         self._assemble(pieces, strands)
@@ -136,7 +140,7 @@ class Actor:
 
     def _assemble(self, pieces: list[Part], strands: Float[np.ndarray, "vertices 3"]) -> None:
         starts = np.cumsum([0] + [len(piece.points) for piece in pieces])
-        self._span = [slice(a, b) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+        self._span = [slice(a, b) for a, b in itertools.pairwise(starts)]
         self._rest = np.concatenate([piece.points for piece in pieces])
         self._uvs = np.concatenate([piece.uvs for piece in pieces])
         self._occlusion = np.concatenate([piece.occlusion for piece in pieces])

@@ -196,9 +196,9 @@ def _sway(
     times: Float[np.ndarray, "times"], nods: Float[np.ndarray, "times"], rng: np.random.Generator
 ) -> tuple[Float[np.ndarray, "times 6"], Float[np.ndarray, "times 6"]]:
     wander = [_wander(times, rng, 0.06, 0.55) for _ in range(6)]
-    limits = np.radians([12.0, 7.0, 6.0])
+    limits = np.radians([12.0, 6.0, 6.0])
     angles = [limit * np.tanh(path * 1.1) for limit, path in zip(limits, wander[:3], strict=True)]
-    angles[1] = angles[1] + np.radians(2.2) * nods
+    angles[1] = angles[1] + np.radians(1.8) * nods
     breath = np.sin(2 * np.pi * times / 3.7)
     head = np.stack([*angles, 0.020 * wander[3], 0.012 * wander[4] - 0.004 * breath, 0.030 * wander[5]], axis=1)
     late = np.stack([np.interp(times - 0.12, times, column) for column in head.T], axis=1)

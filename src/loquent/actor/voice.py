@@ -35,8 +35,8 @@ def speak(script: Script, sample_rate_hz: int = 16000) -> Float32[np.ndarray, "s
 
 def _controls(
     spoken: tuple[Spoken, ...], duration_s: float, pitch_hz: float, formant_scale: float, sample_rate_hz: int
-) -> Float[np.ndarray, "steps 11"]:
-    """Pitch, voice, breath, hiss, hiss middle, hiss width, F1 to F3, nasality, spare; smoothed like moving speech organs."""
+) -> Float[np.ndarray, "steps 10"]:
+    """Pitch, voice, breath, hiss, hiss middle, hiss width, F1 to F3, nasality; smoothed like moving speech organs."""
     n_steps = int(np.ceil(duration_s * CONTROL_HZ)) + 2
     controls, times = np.zeros((n_steps, 10)), np.arange(n_steps) / CONTROL_HZ
     for item in spoken:
