@@ -118,12 +118,12 @@ def estimate_focal(
     height: int,
     width: int,
     *,
-    n_frames: int = 120,
+    n_frames: int = 60,
     clear_gain: float = 0.03,
 ) -> FocalScan:
     """Ask the clip for its focal length; keep the prior unless it answers clearly.
 
-    Poses and shape are fitted anew at each of eleven focal lengths from 0.4 to 2.5 times the prior, on `n_frames` evenly
+    Poses and shape are fitted anew at each of seven focal lengths from 0.4 to 2.5 times the prior, on `n_frames` evenly
     spaced frames. The best is taken only where it lowers the error of the prior by the share `clear_gain` and lies inside
     the range tried: landmark noise of a network does not average out, so a shallow minimum means nothing.
 
@@ -137,8 +137,10 @@ def estimate_focal(
         else points_px
     )
     prior = prior_focal(height, width)
-    focals = prior * np.geomspace(0.4, 2.5, 11)
-    errors = np.array([_robust_rms(fit_head_pose(some, Camera.centred(height, width, float(f)))) for f in focals])
+    focals = prior * np.geomspace(0.4, 2.5, 7)
+    errors = np.array(
+        [_robust_rms(fit_head_pose(some, Camera.centred(height, width, float(f)), n_rounds=1)) for f in focals]
+    )
     best, at_prior = int(errors.argmin()), float(np.interp(prior, focals, errors))
     is_clear = 0 < best < len(focals) - 1 and errors[best] < (1 - clear_gain) * at_prior
     return FocalScan(float(focals[best]) if is_clear else prior, not is_clear, focals, errors)

@@ -57,7 +57,7 @@ def high_pass(signal: Float[np.ndarray, "frames"], fps: float, cutoff_hz: float 
 
 
 def correlation_and_lag(
-    a: Float[np.ndarray, "frames"], b: Float[np.ndarray, "frames"], fps: float, *, max_lag_s: float = 0.4
+    a: Float[np.ndarray, "frames"], b: Float[np.ndarray, "frames_of_b"], fps: float, *, max_lag_s: float = 0.4
 ) -> tuple[float, float, float]:
     """Pearson correlation of two signals at lag 0, the lag at which it is largest, and its value there.
 

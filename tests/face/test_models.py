@@ -1,0 +1,51 @@
+"""The cache of model files."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pooch
+import pytest
+
+from loquent.errors import DependencyError, InputError
+from loquent.face.models import CACHE_VARIABLE, FACE_LANDMARKER, cache_folder, cached_model, fetch_model
+
+SMALL = replace(FACE_LANDMARKER, name="small.task", sha256=hashlib.sha256(b"weights").hexdigest())
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_the_folder_follows_the_environment(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cache_folder() == cache
+    monkeypatch.delenv(CACHE_VARIABLE)
+    assert cache_folder() == Path(pooch.os_cache("loquent"))
+
+
+def test_what_is_not_there_is_none(cache: Path) -> None:
+    assert cached_model(SMALL) is None
+    assert not cache.exists()
+
+
+def test_a_whole_file_is_found_and_another_content_refused(cache: Path) -> None:
+    cache.mkdir()
+    (cache / SMALL.name).write_bytes(b"weights")
+    assert cached_model(SMALL) == cache / SMALL.name
+    assert fetch_model(SMALL) == cache / SMALL.name
+    (cache / SMALL.name).write_bytes(b"half")
+    with pytest.raises(InputError, match="sha256"):
+        cached_model(SMALL)
+
+
+def test_offline_says_which_file_to_put_where(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_network(*_: object, **__: object) -> str:
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(pooch, "retrieve", no_network)
+    with pytest.raises(DependencyError, match=r"small\.task.*no route to host") as caught:
+        fetch_model(SMALL)
+    assert str(cache / SMALL.name) in str(caught.value)
+    assert SMALL.url in str(caught.value)
