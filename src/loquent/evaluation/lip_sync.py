@@ -83,5 +83,5 @@ def _chance(ours: np.ndarray, theirs: np.ndarray, fps: float) -> float | None:
     shifts = range(apart, len(ours) - apart + 1)
     if len(shifts) < LEAST_SHIFTS:
         return None
-    reached = [correlation_and_lag(theirs, np.roll(ours, shift), fps, max_lag_s=0)[0] for shift in shifts]
+    reached = [correlation_and_lag(theirs, np.roll(ours, shift), fps, max_lag_s=0.0)[0] for shift in shifts]
     return float(np.quantile(reached, 0.95))

@@ -44,7 +44,7 @@ _LINES: tuple[tuple[str, Callable[[Row], str]], ...] = (
     ("PSNR, mouth (dB)", _plain("mouth_psnr_db", ".2f")),
     ("SSIM", _plain("ssim", ".4f")),
     ("LMD (px)", _plain("lmd_px", ".2f")),
-    ("LMD (% of eye distance)", _plain("lmd_share", ".2f", 100)),
+    ("LMD (% of eye distance)", _plain("lmd_share", ".2f", 100.0)),
     ("lip correlation", _lip("correlation", ".2f")),
     ("  by chance below", _lip("chance_correlation", ".2f")),
     ("  largest at lag (frames)", _lip("lag_frames", "+d")),
@@ -60,15 +60,16 @@ def print_evaluation(evaluation: Evaluation, *, stream: TextIO | None = None) ->
     """Print the table and what explains it, to standard output unless another stream is named."""
     console = Console(file=stream or sys.stdout, highlight=False)
     rows = evaluation.rows
+    console.print(f"{evaluation.clip}: {evaluation.n_held_out} held-out frames", markup=False)
     table = Table(box=None, pad_edge=False)
-    table.add_column(f"{evaluation.clip}, {evaluation.n_held_out} held-out frames")
+    table.add_column("")
     for row in rows:
         table.add_column(row.name, justify="right")
     for label, show in _LINES:
         table.add_row(label, *(show(row) for row in rows))
     console.print(table)
     console.print(
-        f"{evaluation.fps:.1f} frames/s ({evaluation.fps_setting}, {evaluation.width}x{evaluation.height}) on "
+        f"{evaluation.fps:.3g} frames/s ({evaluation.fps_setting}, {evaluation.width}x{evaluation.height}) on "
         f"{evaluation.device}, {evaluation.n_threads} threads. Portrait file {evaluation.file_mib:.2f} MiB; "
         f"{evaluation.n_head_parameters:,} parameters in the head, {evaluation.n_torso_parameters:,} in the torso."
     )

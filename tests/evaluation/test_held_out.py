@@ -1,0 +1,29 @@
+"""Shuffling the sound: the same steps, elsewhere, always in the same order."""
+
+import numpy as np
+import pytest
+import torch
+
+from loquent.evaluation.held_out import shuffle_in_time, to_bytes
+
+RATE_HZ = 50
+
+
+@pytest.mark.parametrize("n_steps", [1, 7, 60, 997])
+def test_shuffling_keeps_every_step_once(n_steps: int) -> None:
+    features = torch.arange(2 * n_steps).reshape(n_steps, 2).float()
+    got = shuffle_in_time(features, RATE_HZ, shift_s=0.9)
+    assert torch.equal(got[got[:, 0].argsort()], features)
+    assert torch.equal(got, shuffle_in_time(features, RATE_HZ, shift_s=0.9))
+
+
+def test_shuffling_moves_every_step_by_more_than_a_window_but_keeps_stretches_of_half_a_second() -> None:
+    order = shuffle_in_time(torch.arange(1000.0)[:, None], RATE_HZ, shift_s=0.92)[:, 0].numpy()
+    assert np.abs(order - np.arange(1000)).min() >= 24
+    borders = np.flatnonzero(np.diff(order) != 1)
+    assert 1000 / RATE_HZ - 1 <= len(borders) <= 2 * 1000 / RATE_HZ + 2
+
+
+def test_colours_are_rounded_to_the_nearest() -> None:
+    picture = np.array([[[0.0, 1.0, 100.4 / 255], [100.6 / 255, 1.0001, -0.0001]]], np.float32)
+    assert to_bytes(picture).tolist() == [[[0, 255, 100], [101, 255, 0]]]
