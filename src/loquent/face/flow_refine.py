@@ -25,9 +25,9 @@ _FLOW_SPREAD: Final = 0.3 / 450
 """Typical error of a followed point, as a share of the picture."""
 _LANDMARK_SPREAD: Final = 1.0 / 450
 """Typical error that a frame's landmarks have in common, as a share of the picture."""
-_LANDMARK_COUNT: Final = 60.0
-"""All landmarks of a frame together count like this many. More raises what followed points are missed by (0.26 px at 60,
-0.27 at 200 on points kept aside), less only lets the poses wander from the landmarks (median 0.8 px at 60, 1.1 at 6)."""
+_LANDMARK_COUNT: Final = 30.0
+"""All landmarks of a frame together count like this many. Points kept aside are missed by 0.26 px whatever it is from 2 to 60
+(0.27 at 200, 0.77 without flow); smaller lets the poses wander from the landmarks, larger keeps more of their errors."""
 _PLACE_SPREAD: Final = 0.12
 """A followed point lies about this near (volume units, 3 cm) to the mesh's depth beside it."""
 _OUTLIER_SPREADS: Final = 4.0
