@@ -10,6 +10,7 @@ from loquent.actor.phones import CODAS, LABIALS, ONSETS, PHONES, VOWELS
 
 LEAD_S = 0.30
 """Silence before the first sound and, at least, after the last."""
+_SMILE = 0.35
 _SHAPES = ("jaw", "part", "spread", "protrude", "press", "tuck", "tongue")
 
 
@@ -73,7 +74,7 @@ class Script:
         named = dict(zip(_SHAPES, map(float, self.shapes[i]), strict=True))
         return Expression(
             **named,
-            smile=0.12,
+            smile=_SMILE,
             brow=float(self.brow[i]),
             blink_left=float(self.blink[i, 0]),
             blink_right=float(self.blink[i, 1]),

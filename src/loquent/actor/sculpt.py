@@ -95,9 +95,9 @@ def cast(
 ) -> Float[np.ndarray, "rays"]:
     """Distance along each ray to the outermost surface, found by stepping inwards from 22 cm."""
     reach, moving = np.full(len(starts), 22.0), np.arange(len(starts))
-    for _ in range(60):
+    for _ in range(120):
         gap = distance(starts[moving] + reach[moving, None] * directions[moving])
-        reach[moving] -= 0.92 * gap
+        reach[moving] -= 0.7 * gap
         moving = moving[np.abs(gap) > 1e-4]
         if len(moving) == 0:
             break

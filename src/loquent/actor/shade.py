@@ -13,7 +13,7 @@ import numpy as np
 from loquent.actor.compiled import compiled
 
 SKIN, HAIR, EYE, CLOTH, WET = 0, 1, 2, 3, 4
-SHADOW_BIAS = 0.010
+SHADOW_BIAS = 0.005
 """Depth in volume units that a surface may lie behind the light's picture and still be lit."""
 
 
@@ -111,7 +111,7 @@ def shade(
             key_cosine = n[0] * lights[0, 0] + n[1] * lights[0, 1] + n[2] * lights[0, 2]
             key_share = 0.0
             if key_cosine > -0.35:  # a grazed surface needs more slack, or it shades itself in stripes
-                bias = SHADOW_BIAS * (1.0 + 2.5 * (1.0 - max(0.0, key_cosine)))
+                bias = SHADOW_BIAS * (1.0 + 2.0 * (1.0 - max(0.0, key_cosine)))
                 key_share = _lit(shadow_depth, shadow[0], shadow[1], shadow[2], bias)
             up = 0.5 - 0.5 * n[1]
             for k in range(3):
