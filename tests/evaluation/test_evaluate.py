@@ -11,6 +11,7 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio
 
+from loquent.cli import main
 from loquent.data.clip import Clip
 from loquent.errors import InputError
 from loquent.evaluation import evaluate as module
@@ -252,6 +253,33 @@ def test_what_does_not_fit_is_refused(clip: Clip, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"not as 'sheet.txt'"):
         evaluate(portrait, clip, sheet=tmp_path / "sheet.txt")
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("here already")
+    with pytest.raises(InputError, match="is a file"):
+        evaluate(portrait, clip, frames_dir=tmp_path / "file")
+
+
+def test_the_command_writes_what_it_is_asked_for(
+    clip: Clip, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    random_portrait(clip, has_head=False).save(tmp_path / "me.portrait")
+    wanted = ["--json", str(tmp_path / "f.json"), "--sheet", str(tmp_path / "s.png"), "--frames", str(tmp_path / "all")]
+    code = main(["evaluate", str(tmp_path / "me.portrait"), str(clip.folder), "--settings", "head", *wanted])
+    printed = capsys.readouterr()
+    assert code == 0, printed.err
+    assert "head shuffled" in printed.out
+    facts = json.loads((tmp_path / "f.json").read_text())
+    assert facts["n_held_out"] == 4  # the papers' split of 37 frames
+    assert len(list((tmp_path / "all").iterdir())) == 8
+    assert (tmp_path / "s.png").is_file()
+
+
+def test_the_command_says_what_does_not_fit(clip: Clip, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    portrait = replace(random_portrait(clip), camera=clip.camera.resized(16, 16))
+    portrait.save(tmp_path / "me.portrait")
+    code = main(["evaluate", str(tmp_path / "me.portrait"), str(clip.folder), "--json", str(tmp_path / "f.json")])
+    assert code == 2
+    assert "16x16" in capsys.readouterr().err
+    assert not (tmp_path / "f.json").exists()
 
 
 def test_features_of_another_width_are_refused(tmp_path: Path) -> None:

@@ -90,13 +90,15 @@ def evaluate(
         progress: called with the number of pictures done, and in all.
 
     Raises:
-        InputError: portrait and clip do not fit together, or `sheet` has another ending.
+        InputError: portrait and clip do not fit together, `sheet` has another ending, or `frames_dir` is a file.
         ClipError: a file of the clip is damaged.
         OutputError: a picture cannot be written.
     """
     held_out.check_pair(portrait, clip, settings)
     if sheet is not None and sheet.suffix not in (".png", ".jpg"):
         raise InputError(f"The contact sheet is written as .png or .jpg, not as {sheet.name!r}.")
+    if frames_dir is not None and frames_dir.exists() and not frames_dir.is_dir():
+        raise InputError(f"The frames are written into a folder, but {frames_dir} is a file. Name another place.")
     n_sets = 2 + len(settings) + shuffle_sound
     session = _Session(clip, frames_dir, progress, n_sets * len(clip.held_out_frames))
     rows = [session.measure(TRUTH, held_out.real_pictures(clip), is_saved=True)]

@@ -13,11 +13,10 @@ from loquent.evaluation.scores import Row
 from loquent.storage import write_json
 
 PAPERS_NOTE = (
-    "Figures in the papers are for other frames, after hours of training on a GPU: the ER-NeRF authors publish 35.607 dB for "
-    "the head and 26.594 dB for head and torso, on 728 held-out frames of their Obama video. LMD there uses the FAN detector, "
-    "here MediaPipe, so it cannot be compared."
+    "The papers' figures are for other frames, after hours of training on a GPU (ER-NeRF: PSNR 35.607 dB for head, 26.594 dB "
+    "for full, on 728 frames of its authors' Obama video). Their LMD uses the FAN detector, so it cannot be compared."
 )
-"""What must be said wherever figures stand beside the papers'."""
+"""What must be known before these figures are held against the papers'."""
 
 
 def _lip(pick: str, style: str) -> Callable[[Row], str]:
@@ -78,6 +77,7 @@ def print_evaluation(evaluation: Evaluation, *, stream: TextIO | None = None) ->
         "as JPEG, the detector's own error; shuffled: the same sound in another order. Pose and blink are the clip's, the lips "
         "come from the sound. LMD by MediaPipe. Lip openings high-passed at 0.5 Hz; positive lag: the rendered lips are late."
     )
+    console.print(PAPERS_NOTE)
     for note in evaluation.notes:
         console.print(f"Note: {note}", markup=False)
 

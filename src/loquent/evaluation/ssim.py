@@ -12,8 +12,8 @@ SIGMA_PX, RADIUS_PX = 1.5, 5
 def ssim(rendered: UInt8[np.ndarray, "height width 3"], truth: UInt8[np.ndarray, "height width 3"]) -> float:
     """SSIM (Wang et al. 2004): Gaussian windows of 11 pixels with sigma 1.5, mean over pixels and channels; 1 = equal.
 
-    Only windows that lie inside the picture count, so pictures must have at least 11 rows and columns. torchmetrics itself
-    averages over mirrored borders too, or not, depending on its version.
+    Only windows that lie inside the picture count, so pictures must have at least 11 rows and columns;
+    torchmetrics' own mean also counts windows over mirrored borders.
     """
     if np.array_equal(rendered, truth):
         return 1.0  # not only up to the rounding of variances in flat areas
