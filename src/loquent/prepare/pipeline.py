@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from loquent.errors import InputError, LoquentError, MediaError, OutputError, PreparationError
 from loquent.storage import file_digest, write_json
@@ -27,6 +27,7 @@ FORMAT = "loquent.step"
 _DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
+@runtime_checkable
 class Observer(Protocol):
     """Is told how a run goes; the command line draws bars from it."""
 
@@ -140,14 +141,15 @@ def check_source(source: Path) -> None:
 
 
 def _run_steps(steps: Sequence[Step], source: Path, source_digest: str, folder: Path, observer: Observer) -> None:
+    for left_over in (*folder.glob(".partial-*"), *(folder / STAMPS).glob(".partial-*")):
+        _remove(left_over)  # of a run that was killed
     digests = {SOURCE: source_digest}
     for number, step in enumerate(steps, start=1):
         observer.start(step.name, step.title, number, len(steps))
         key = _key(step, digests)
         outputs = _valid_outputs(folder, step, key)
-        if skipped := outputs is not None:
-            pass
-        else:
+        skipped = outputs is not None
+        if outputs is None:
             for name in (_stamp_name(step), *steps[-1].outputs):
                 _remove(folder / name)
             _run_one(step, source, folder, observer)

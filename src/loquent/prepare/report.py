@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.padding import Padding
@@ -23,7 +22,7 @@ class Bars:
         self._whole: Progress | None = None
         self._step: Progress | None = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Bars":
         return self
 
     def __exit__(

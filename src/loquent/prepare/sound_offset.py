@@ -22,6 +22,7 @@ APPLY_FROM = 0.8
 """Offsets found with less confidence are shown, but not taken out."""
 _CONTEXT_S = (-0.04, 0.0, 0.04)
 _N_BANDS = 12
+_STEPS_HZ = 100
 _RIDGE = 0.3
 _N_FOLDS = 5
 _FRAMES_PER_SAMPLE = 5.0
@@ -68,15 +69,14 @@ def measure_sound_offset(
     timeline[frame_ids] = opening
     target = high_pass(timeline, fps)[frame_ids]
     bands = _speech_bands(waveform)
-    rate_hz = speech_kind("log_mel").rate_hz
     time_s = frame_ids / fps
     reach_s = CANDIDATES_S[-1] + LIPS_LEAD_S + _CONTEXT_S[-1]
-    heard = (time_s >= reach_s) & (time_s <= len(bands) / rate_hz - reach_s)
+    heard = (time_s >= reach_s) & (time_s <= len(bands) / _STEPS_HZ - reach_s)
     if heard.sum() < _MIN_FRAMES:
         return SoundOffset(0.0, 0.0, 0.0)
     target, time_s = target[heard] / target[heard].std(), time_s[heard]
     remaining = np.array(
-        [_unexplained(bands, rate_hz, time_s + LIPS_LEAD_S + offset_s, target) for offset_s in CANDIDATES_S]
+        [_unexplained(bands, time_s + LIPS_LEAD_S + offset_s, target) for offset_s in CANDIDATES_S]
     )
     log_likelihood = -0.5 * len(target) / _FRAMES_PER_SAMPLE * np.log(remaining)
     prior = sum(w / std * np.exp(-0.5 * np.square(CANDIDATES_S / std)) for w, std in _PRIOR)
@@ -91,22 +91,23 @@ def measure_sound_offset(
 
 
 def _speech_bands(waveform: Float[np.ndarray, "samples"]) -> Float[np.ndarray, "steps bands"]:
-    """Log-mel features in few bands, each at zero mean and unit variance."""
+    """Log-mel features in few bands, each at zero mean and unit variance, a hundred times a second."""
     features = extract("log_mel", waveform).numpy()
     bands = np.stack([part.mean(axis=1) for part in np.array_split(features, _N_BANDS, axis=1)], axis=1)
+    zoom = _STEPS_HZ // speech_kind("log_mel").rate_hz
+    steps = np.arange(zoom * len(bands)) / zoom
+    bands = np.stack([np.interp(steps, np.arange(len(bands)), band) for band in bands.T], axis=1)
     return np.asarray((bands - bands.mean(axis=0)) / (bands.std(axis=0) + 1e-6))
 
 
 def _unexplained(
     bands: Float[np.ndarray, "steps bands"],
-    rate_hz: float,
     time_s: Float[np.ndarray, "frames"],
     target: Float[np.ndarray, "frames"],
 ) -> float:
     """Share of the target's variance that sound at `time_s` does not predict on parts of the clip not fitted on."""
-    steps = np.arange(len(bands))
-    moments = [(time_s + shift_s) * rate_hz for shift_s in _CONTEXT_S]
-    inputs = np.stack([np.interp(at, steps, band) for at in moments for band in bands.T], axis=1)
+    moments = [np.round((time_s + shift_s) * _STEPS_HZ).astype(int) for shift_s in _CONTEXT_S]
+    inputs = np.concatenate([bands[np.clip(at, 0, len(bands) - 1)] for at in moments], axis=1)
     fold = np.arange(len(target)) * _N_FOLDS // len(target)
     errors = np.zeros(len(target))
     for held_out in range(_N_FOLDS):
