@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from loquent.face import indices
 
-WINDOW: Final = 32
+WINDOW: Final = 24
 """Frames a point is followed for at most."""
 STRIDE: Final = 8
 """Frames between the starts of windows; so up to WINDOW / STRIDE sets of points overlap."""
@@ -84,7 +84,7 @@ def follow_points(
     is_usable: Bool[np.ndarray, "frames"],
     mask: Callable[[int], UInt8[np.ndarray, "height width"]],
 ) -> list[FlowTracks]:
-    """Pick corners every eighth frame and follow each set for up to 32 frames.
+    """Pick corners every eighth frame and follow each set for up to WINDOW frames.
 
     Each corner is sought with the patch of its first frame, so errors do not add up along the track, starting from its last
     place; following it back must return to the start. Frames are read once, in order.
