@@ -1,0 +1,151 @@
+"""The command line: overview, help, errors as one paragraph with the right exit code."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from loquent import __version__, cli
+from loquent.errors import DivergenceError
+from loquent.media.writer import VideoWriter
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    """Exit code, stdout, stderr of one command."""
+    try:
+        code = cli.main(words)
+    except SystemExit as leave:
+        code = int(leave.code or 0)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.fixture()
+def flat_video(tmp_path: Path) -> Path:
+    """Two seconds of grey without a face and without sound."""
+    path = tmp_path / "flat.mp4"
+    with VideoWriter(path, height=48, width=64) as video:
+        for _ in range(50):
+            video.write(np.full((48, 64, 3), 90, np.uint8))
+    return path
+
+
+def test_version_and_overview(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "--version") == (0, f"loquent {__version__}\n", "")
+    code, out, _ = run(capsys, "--help")
+    assert code == 0
+    for name in cli.COMMANDS:
+        assert f"  {name} " in out
+    assert run(capsys)[0] == 2
+
+
+@pytest.mark.parametrize("name", list(cli.COMMANDS))
+def test_every_command_has_help_with_an_example(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    code, out, _ = run(capsys, name, "--help")
+    assert code == 0
+    assert f"loquent {name}" in out
+    assert "Example: loquent" in out
+
+
+def test_unknown_command_lists_the_known(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(capsys, "prepair")
+    assert code == 2
+    assert err == f"There is no command 'prepair'. There is: {', '.join(cli.COMMANDS)}.\n"
+
+
+def test_wrong_option_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(capsys, "prepare", "a.mp4", "--out", "b", "--sise", "3")
+    assert code == 2
+    assert "--sise" in err
+
+
+PREPARE_ERRORS = {
+    "missing": "loquent prepare: The video {dir}/a.mp4 does not exist. Give the path of one video file.\n",
+    "folder": "loquent prepare: The video {dir}/a.mp4 is a folder, not a video file. Give the path of one video file.\n",
+    "empty": "loquent prepare: {dir}/a.mp4 is empty (0 bytes). Copy or download it again.\n",
+}
+
+
+@pytest.mark.parametrize("case", list(PREPARE_ERRORS))
+def test_prepare_of_what_is_no_video(capsys: pytest.CaptureFixture[str], tmp_path: Path, case: str) -> None:
+    video = tmp_path / "a.mp4"
+    if case == "folder":
+        video.mkdir()
+    elif case == "empty":
+        video.write_bytes(b"")
+    code, out, err = run(capsys, "prepare", str(video), "--out", str(tmp_path / "clip"))
+    assert (code, out) == (2, "")
+    assert err == PREPARE_ERRORS[case].format(dir=tmp_path)
+    assert not (tmp_path / "clip").exists()
+
+
+def test_text_as_video(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    video = tmp_path / "a.mp4"
+    video.write_text("this is no video\n" * 100)
+    for words in (("prepare", str(video), "--out", str(tmp_path / "clip")), ("doctor", str(video))):
+        code, _, err = run(capsys, *words)
+        assert code == 2
+        assert err.startswith(f"loquent {words[0]}: {video} ")
+        assert err.count("\n") == 1
+    assert not (tmp_path / "clip").exists()
+
+
+def test_video_without_sound_and_face(capsys: pytest.CaptureFixture[str], flat_video: Path, tmp_path: Path) -> None:
+    code, out, err = run(capsys, "prepare", str(flat_video), "--out", str(tmp_path / "clip"))
+    assert (code, out) == (2, "")
+    assert err == (
+        "loquent prepare: flat.mp4 cannot be used: sound none. A portrait learns how lips follow sound; this video has no "
+        "sound track. Give the recording with its sound.\n"
+    )
+    assert not (tmp_path / "clip").exists()
+
+
+def test_doctor_says_no_and_writes_json(capsys: pytest.CaptureFixture[str], flat_video: Path, tmp_path: Path) -> None:
+    code, out, _ = run(capsys, "doctor", str(flat_video), "--json", str(tmp_path / "f.json"))
+    assert code == 1
+    assert "no-go  sound" in out
+    assert "no-go  face size" in out
+    facts = json.loads((tmp_path / "f.json").read_text())
+    assert facts["verdict"] == "no-go"
+    assert facts["findings"][-1]["name"] == "expected quality"
+
+
+def test_settings_out_of_range_name_their_option(capsys: pytest.CaptureFixture[str]) -> None:
+    for option, value in (("--size", "7"), ("--start-s", "-1"), ("--end-s", "0"), ("--sound-offset-s", "9")):
+        code, _, err = run(capsys, "prepare", "a.mp4", "--out", "b", option, value)
+        assert code == 2
+        assert option in err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (KeyboardInterrupt(), 130, "Nothing is half-written"),
+        (DivergenceError("it blew up"), 1, "loquent doctor: it blew up"),
+        (RuntimeError("odd"), 1, "unexpected RuntimeError: odd"),
+    ],
+)
+def test_errors_become_one_paragraph(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, words: str
+) -> None:
+    def fails() -> int:
+        """Fails."""
+        raise error
+
+    monkeypatch.setitem(cli.COMMANDS, "doctor", fails)
+    monkeypatch.delenv("LOQUENT_DEBUG", raising=False)
+    found, _, err = run(capsys, "doctor")
+    assert found == code
+    assert words in err
+    assert "Traceback" not in err
+    if isinstance(error, Exception):
+        with pytest.raises(type(error)):
+            cli.main(["doctor", "--debug"])
+
+
+def test_importing_the_command_line_imports_nothing_heavy() -> None:
+    code = "import sys, loquent.cli; print([m for m in ('torch', 'cv2', 'mediapipe', 'av', 'numba') if m in sys.modules])"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "[]"
