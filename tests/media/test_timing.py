@@ -75,6 +75,26 @@ def test_still_moments_inside_a_converted_film_are_kept() -> None:
     np.testing.assert_array_equal(is_new, wanted)
 
 
+@pytest.mark.parametrize(("true_fps", "stored_fps"), [(25, 30), (24, 30), (25, 60)])
+def test_coding_noise_does_not_hide_the_rhythm(true_fps: float, stored_fps: float) -> None:
+    rng = np.random.default_rng(8)
+    shown = converted(true_fps, stored_fps, 20.0, rng)
+    wanted = np.diff(shown, prepend=-1) > 0
+    changes = np.exp(np.where(wanted, rng.normal(0.3, 0.6, len(shown)), rng.normal(-0.9, 0.5, len(shown))))
+    changes[0] = np.inf
+    is_new, _, found_fps = find_duplicates(np.arange(len(shown)) / stored_fps, changes)
+    assert found_fps == true_fps
+    np.testing.assert_array_equal(is_new, wanted)
+
+
+def test_a_rhythm_of_the_encoder_is_no_repeat() -> None:
+    rng = np.random.default_rng(9)
+    for every in (2, 3, 12):  # frames of one type change somewhat less than the others
+        changes = np.exp(rng.normal(0, 0.6, 600) - 0.4 * (np.arange(600) % every > 0))
+        changes[0] = np.inf
+        assert find_duplicates(np.arange(600) / 30, changes)[2] is None
+
+
 def test_a_frozen_picture_gives_no_rhythm() -> None:
     changes = np.full(300, 0.001)
     changes[0] = np.inf
