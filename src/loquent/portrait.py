@@ -20,7 +20,9 @@ from torch import Tensor
 
 from loquent.errors import PortraitError
 from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead, HeadCondition
+from loquent.fields.frozen_head import FrozenHead
 from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
+from loquent.fields.torso_follow import TorsoFollow
 from loquent.geometry.cameras import Camera, pixel_plane, pixel_rays
 from loquent.motion import Motion
 from loquent.nn.lip_predictor import WINDOW_STEPS, LipPredictor
@@ -28,7 +30,7 @@ from loquent.ops.ray_march import Box
 from loquent.rendering.cells import pack_bits, unpack_bits
 from loquent.rendering.layers import box_region, head_over, torso_over
 from loquent.rendering.occupancy import occupied_box
-from loquent.rendering.render import FieldSamples, MarchSettings, render_head
+from loquent.rendering.render import Field, FieldSamples, MarchSettings, render_head
 from loquent.rendering.torso import TorsoOccupancy, render_torso
 from loquent.speech.kinds import speech_kind
 from loquent.speech.windows import frame_contexts, frame_windows
@@ -49,7 +51,9 @@ class Portrait:
     occupied: Bool[Tensor, "cells cells cells"]
     """Cells of the volume where the head may be."""
     torso_occupancy: TorsoOccupancy
-    """Part of the picture plane where the torso may be."""
+    """Part of the picture plane where the torso may be, at rest."""
+    torso_follow: TorsoFollow
+    """How the torso moves with the head; the identity where the torso field does that alone."""
     background: UInt8[Tensor, "height width 3"]
     """The plate behind the person."""
     camera: Camera
@@ -102,6 +106,7 @@ class Portrait:
         tensors = {
             **{f"head.{name}": value for name, value in self.head.state_dict().items()},
             **{f"torso.{name}": value for name, value in self.torso.state_dict().items()},
+            **{f"torso_follow.{name}": value for name, value in self.torso_follow.state_dict().items()},
             **{f"lips.{name}": value for name, value in (self.lips.state_dict() if self.lips else {}).items()},
             "occupied": pack_bits(self.occupied.reshape(-1)),
             "torso_alpha": self.torso_occupancy.alpha,
@@ -119,6 +124,7 @@ class Portrait:
         self.head.to(device)
         self.torso.to(device)
         self.torso_occupancy.to(device)
+        self.torso_follow.to(device)
         self.occupied = self.occupied.to(device)
         if self.lips is not None:
             self.lips.to(device)
@@ -199,7 +205,8 @@ class Portrait:
         self, pose: Float[Tensor, "4 4"], camera: Camera, plate: Float[Tensor, "pixels 3"]
     ) -> Float[Tensor, "pixels 3"]:
         flat = torch.arange(camera.height * camera.width, device=self.device)
-        coordinates = pixel_plane(flat // camera.width, flat % camera.width, camera)
+        seen = pixel_plane(flat // camera.width, flat % camera.width, camera)
+        coordinates = self.torso_follow(seen, pose[None])
         code = self.torso.codes[:1]
 
         def torso(plane: Tensor) -> tuple[Tensor, Tensor]:
@@ -214,12 +221,12 @@ class Portrait:
         return occupied_box(self.occupied.cpu())
 
 
-def _field(head: ErNerfHead, condition: HeadCondition) -> Any:
+def _field(head: ErNerfHead, condition: HeadCondition) -> Field:
     """The head under one condition, as the function that rendering asks."""
+    frozen = FrozenHead(head, condition)
 
     def ask(positions: Tensor, directions: Tensor, ray_ids: Tensor) -> FieldSamples:
-        out = head(positions, directions[ray_ids], condition, with_uncertainty=False)
-        return FieldSamples(out.density, out.colour)
+        return FieldSamples(*frozen(positions, directions, ray_ids))
 
     return ask
 
@@ -255,6 +262,8 @@ def _assemble(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Portrait:
     alpha = tensors["torso_alpha"]
     occupancy = TorsoOccupancy(alpha.shape[0])
     occupancy.load_state_dict({"alpha": alpha})
+    follow = TorsoFollow()
+    follow.load_state_dict(part("torso_follow."))
     cells = round((tensors["occupied"].numel() * 8) ** (1 / 3))
     march = facts["march"]
     kind = speech_kind(facts["speech"]["name"])
@@ -267,6 +276,7 @@ def _assemble(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Portrait:
         torso=torso.requires_grad_(False).eval(),
         occupied=unpack_bits(tensors["occupied"]).reshape(cells, cells, cells),
         torso_occupancy=occupancy,
+        torso_follow=follow,
         background=tensors["background"],
         camera=Camera(**facts["camera"]),
         track=Motion(tensors["track.world_from_camera"], tensors["track.eye"]),

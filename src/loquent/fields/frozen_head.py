@@ -50,6 +50,7 @@ class FrozenHead:
             self._colour_out = colour_out.clone()
             self._from_direction = from_direction.clone()
             self._from_code = condition.code @ from_code.t()
+        self._rays: tuple[Tensor, Tensor] | None = None
 
     @torch.inference_mode()
     def __call__(
@@ -59,7 +60,7 @@ class FrozenHead:
         ray_ids: Int[Tensor, "samples"],
     ) -> tuple[Float[Tensor, "samples"], Float[Tensor, "samples 3"]]:
         """Density and colour of samples; arguments as in :meth:`ErNerfHead.forward`, with directions once per ray."""
-        per_ray = torch.addmm(self._from_code, spherical_harmonics(directions), self._from_direction.t())
+        per_ray = self._along(directions)
         density = positions.new_empty(len(positions))
         colour = positions.new_empty(len(positions), 3)
         for first in range(0, len(positions), BLOCK):
@@ -69,6 +70,13 @@ class FrozenHead:
             shade = per_ray.index_select(0, ray_ids[block]).addmm_(hidden, self._colour_hidden.t()).relu_()
             colour[block] = bounded_colour(shade @ self._colour_out.t())
         return density, colour
+
+    def _along(self, directions: Float[Tensor, "rays 3"]) -> Float[Tensor, "rays 64"]:
+        """The colour net's share of each ray's direction, kept while the same rays are asked again and again."""
+        if self._rays is None or self._rays[0] is not directions:
+            along = torch.addmm(self._from_code, spherical_harmonics(directions), self._from_direction.t())
+            self._rays = (directions, along)
+        return self._rays[1]
 
     @torch.inference_mode()
     def density(self, positions: Float[Tensor, "samples 3"]) -> Float[Tensor, "samples"]:

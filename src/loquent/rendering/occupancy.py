@@ -128,16 +128,18 @@ class VisibilityGrid(nn.Module):
     ) -> None:
         """Rule out the cells whose centre projects outside the object in more than a share `outvoted` of these pictures.
 
-        `inside` marks the object's pixels generously; cells that a picture does not show count as inside.
+        `inside` marks the object's pixels generously. Only pictures that show a cell vote on it; cells that fewer than a
+        share `outvoted` show are ruled out, since nothing would ever teach the field what is there.
         """
         index = self.occupied.reshape(-1).nonzero()[:, 0]
         centres = grid.cell_centres(index, self.cells)
-        outside = torch.zeros(len(index), device=index.device)
+        outside, votes = (torch.zeros(len(index), device=index.device) for _ in range(2))
         for matrix, mask in zip(world_from_camera, inside, strict=True):
             u, v = project(centres, matrix, camera).floor().long().unbind(-1)
             shown = (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height)
             outside += shown & ~mask[v.clamp(0, camera.height - 1), u.clamp(0, camera.width - 1)]
-        ruled_out = index[outside > outvoted * len(inside)]
+            votes += shown
+        ruled_out = index[(outside > outvoted * votes) | (votes < outvoted * len(inside))]
         self.visibility.view(-1)[ruled_out] = 0
         self.occupied.view(-1)[ruled_out] = False
 

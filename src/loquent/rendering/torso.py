@@ -36,8 +36,8 @@ class TorsoOccupancy(nn.Module):
 
     @torch.no_grad()
     def is_occupied(self, coordinates: Float[Tensor, "pixels 2"], threshold: float = 0.01) -> Bool[Tensor, "pixels"]:
-        """Whether pixels may show the torso; `coordinates` are (row, column) in [-1, 1]."""
-        where = coordinates.flip(-1)[None, None]  # grid_sample wants the last axis first
+        """Whether pixels may show the torso; `coordinates` are (row, column), those beyond [-1, 1] as at the border."""
+        where = coordinates.clamp(-1, 1).flip(-1)[None, None]  # grid_sample wants the last axis first
         value = functional.grid_sample(self.alpha[None, None], where, align_corners=True)[0, 0, 0]
         return value > self.alpha.mean().clamp(max=threshold)
 

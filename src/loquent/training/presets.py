@@ -109,6 +109,8 @@ class Preset:
     """Decay per step of the averaged weights that the portrait keeps; 0 = the raw weights, as the released models."""
     mean_code: bool = False
     """Render new frames with the mean appearance code instead of the first frame's, as the released models do."""
+    torso_follows: bool = False
+    """Take out of the torso's motion what a linear map from head pose predicts (`fields/torso_follow.py`)."""
     max_frames: int = 100_000
     """Keep at most this many training frames in memory, evenly spread."""
     minutes: float = 0.0
@@ -189,6 +191,7 @@ QUICK = Preset(
     betas=(0.9, 0.99),
     averaging=0.99,
     mean_code=True,
+    torso_follows=True,
     max_frames=2_400,
     minutes=8.0,
 )

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from loquent.data.clip import Clip
 from loquent.fields.torso import ErNerfTorso
+from loquent.fields.torso_follow import TorsoFollow
 from loquent.geometry.cameras import pixel_plane
 from loquent.rendering.torso import TorsoOccupancy
 from loquent.training import losses
@@ -17,6 +19,7 @@ from loquent.training.averaging import AveragedWeights
 from loquent.training.budget import exponential
 from loquent.training.checkpoints import optimiser_tensors, pack, restore_optimiser, unpack
 from loquent.training.presets import Preset, TorsoStageConfig
+from loquent.training.torso_follow import fit_torso_follow
 
 GRID_INTERVAL = 16
 """Steps between updates of the 2-D occupancy grid (SPEC 3.1)."""
@@ -54,6 +57,7 @@ class TorsoTrainer:
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(load_one, range(len(frames))))
         self.torso_pixels = np.nonzero(ever)[0]
+        self.follow = (self._fit_follow(clip, frames) if preset.torso_follows else TorsoFollow()).to(device)
         self.torso = torso.to(device)
         self.averaged = AveragedWeights(self.torso, preset.averaging)
         self.grid = TorsoOccupancy().to(device)
@@ -81,12 +85,10 @@ class TorsoTrainer:
         flat = torch.from_numpy(pixels).to(self.device).reshape(-1)
         rows, columns = flat // self.camera.width, flat % self.camera.width
         k = torch.from_numpy(chosen).to(self.device)
-        out = self.torso(
-            pixel_plane(rows, columns, self.camera),
-            self.world_from_camera[k],
-            self.torso.codes[self.frames[k]],
-            torch.arange(count, device=self.device).repeat_interleave(share) if count > 1 else None,
-        )
+        poses = self.world_from_camera[k]
+        of_frame = torch.arange(count, device=self.device).repeat_interleave(share)
+        plane = self.follow(pixel_plane(rows, columns, self.camera), poses, of_frame)
+        out = self.torso(plane, poses, self.torso.codes[self.frames[k]], of_frame)
         blended = out.colour * out.alpha[:, None] + self.background[flat] * (1 - out.alpha[:, None])
         error = losses.squared_error(blended.clamp(0, 1), target).mean()
         loss = error + self.torso.anchor_weight_loss()
@@ -128,6 +130,17 @@ class TorsoTrainer:
         self.generator.bit_generator.state = facts["generator"]
         self.n_steps = facts["n_steps"]
         self.rate_factor = facts["rate_factor"]
+
+    def _fit_follow(self, clip: Clip, frames: tuple[int, ...]) -> TorsoFollow:
+        """Track the torso from the frame in the middle; keep clear of the head, which slides over it."""
+        middle = len(frames) // 2
+        size = (self.camera.height, self.camera.width)
+        kernel = np.ones((2 * (size[0] // 40) + 1,) * 2, np.uint8)
+        head = cv2.dilate(clip.matte(frames[middle])[..., 0], kernel) > 0
+        body = cv2.erode(clip.torso(frames[middle])[..., 3], kernel) > 200
+        return fit_torso_follow(
+            lambda k: self.target[k].reshape(*size, 3), body & ~head, middle, self.world_from_camera.cpu()
+        )
 
     def _draw_pixels(self, count: int) -> np.ndarray:
         n_torso = round(TORSO_SHARE * count) if self.torso_pixels.size else 0

@@ -176,6 +176,7 @@ class _Run:
             torso=small_torso,
             occupied=head.grid.occupied.clone(),
             torso_occupancy=torso.grid,
+            torso_follow=torso.follow,
             background=torch.from_numpy(self.clip.background.copy()),
             camera=self.clip.camera,
             track=Motion(self.clip.track.world_from_camera, self.clip.eye),
