@@ -80,6 +80,7 @@ def to_rgb(frame: VideoFrame, pixel_aspect: Fraction | None) -> UInt8[np.ndarray
         src_colorspace=guessed if is_guess else None,
         dst_color_trc=BT709 if is_hdr else None,
         dst_color_primaries=BT709 if is_hdr else None,
+        threads=1,  # more would wait for each other longer than they work
         interpolation=Interpolation.BICUBIC,  # within 3 levels; exact rounding takes 40 times as long
     )
     size = square_pixel_size(frame, pixel_aspect)

@@ -266,7 +266,7 @@ def _liveliness(changes: Float[np.ndarray, "stored"]) -> tuple[Float[np.ndarray,
 def _thumbnail(frame: VideoFrame) -> UInt8[np.ndarray, "rows columns"]:
     scale = min(1.0, THUMBNAIL_PX / max(frame.width, frame.height))
     size = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
-    small = frame.reformat(*size, format="gray", interpolation=Interpolation.AREA)
+    small = frame.reformat(*size, format="gray", interpolation=Interpolation.AREA, threads=1)
     return small.to_ndarray()
 
 

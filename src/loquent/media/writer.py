@@ -101,6 +101,7 @@ class VideoWriter:
             dst_colorspace=Colorspace.ITU709,
             dst_color_range="MPEG",
             interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND,
+            threads=1,
         )
         frame.pts = self._n_frames
         frame.time_base = 1 / self._fps
