@@ -9,9 +9,11 @@ from safetensors.numpy import load_file, save
 from loquent.data.clip import default_train_count
 from loquent.face.blink import closedness
 from loquent.face.expression import ExpressionBasis
+from loquent.face.flow_refine import refine_with_flow
 from loquent.face.head_pose import HeadPoses, fit_head_pose, prior_focal, rotation_angles_deg
 from loquent.face.landmarks import LandmarkTrack
 from loquent.geometry.cameras import Camera
+from loquent.media.images import read_image
 from loquent.prepare.ingest import refuse
 from loquent.prepare.judge import mouth_range, usable_frames_finding
 from loquent.prepare.landmarks import LANDMARKS, read_frame_ids, read_landmarks
@@ -27,7 +29,7 @@ def track_step(size: int, focal_px: float | None) -> Step:
     """Head pose, blink and mouth shape of every usable frame."""
     parameters = {"size": size, "focal_px": focal_px or prior_focal(size, size)}
     inputs, outputs = (SOURCE, "frames", LANDMARKS), (TRACK, TRACK_FIGURES)
-    return Step("track", "Measuring head pose, eyes, mouth", _measure, inputs, outputs, 1, parameters)
+    return Step("track", "Measuring head pose, eyes, mouth", _measure, inputs, outputs, 2, parameters)
 
 
 def usable_frames(landmarks: LandmarkTrack, size: int) -> Bool[np.ndarray, "frames"]:
@@ -52,7 +54,11 @@ def _measure(work: Workplace) -> None:
     points = landmarks.points_px[usable]
     refuse([mouth_range(points)], work.input(SOURCE))
     blendshapes = None if landmarks.blendshapes is None else landmarks.blendshapes[usable]
-    poses = fit_head_pose(points, Camera.centred(size, size, focal_px))
+    camera = Camera.centred(size, size, focal_px)
+    folder = work.input("frames")
+    poses = refine_with_flow(
+        lambda i: read_image(folder / f"{frame_ids[i]:06d}.jpg"), points, fit_head_pose(points, camera), camera
+    )
     n_train = default_train_count(len(points))
     basis = ExpressionBasis.fit(points, n_train, _N_EXPRESSION)
     tensors = {
