@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from loquent.geometry.cameras import Camera
+from loquent.geometry.cameras import Camera, project
 from loquent.rendering import cells as grid
 from loquent.rendering.occupancy import HEAD_BOX, OccupancyGrid, VisibilityGrid, occupied_box
 
@@ -162,3 +162,30 @@ def test_bits_are_little_endian() -> None:
     flags[[0, 3, 15]] = True
     assert grid.pack_bits(flags).tolist() == [9, 128]
     assert torch.equal(grid.unpack_bits(grid.pack_bits(flags)), flags)
+
+
+def test_carving_keeps_a_ball_and_rules_out_what_is_beside_it() -> None:
+    camera = Camera.centred(48, 48, 120.0)
+    rows, columns = torch.meshgrid(torch.arange(48) + 0.5, torch.arange(48) + 0.5, indexing="ij")
+    ball = ((rows - 24) ** 2 + (columns - 24) ** 2 < 15**2)[None]
+    visibility = VisibilityGrid(cells=16)
+    visibility.carve(FRONTAL[None], camera, ball)
+    centres = grid.cell_centres(torch.arange(16**3), 16)
+    u, v = project(centres, FRONTAL, camera).unbind(-1)
+    inside = (u - 24) ** 2 + (v - 24) ** 2 < 13**2
+    outside = (u - 24) ** 2 + (v - 24) ** 2 > 17**2  # cells that the picture does not show among them
+    boxed = grid.cells_in_box(HEAD_BOX, 16).view(-1)
+    assert bool(visibility.occupied.view(-1)[inside & boxed].all())
+    assert not bool(visibility.occupied.view(-1)[outside].any())
+
+
+def test_carving_forgives_a_few_faulty_mattes() -> None:
+    camera = Camera.centred(48, 48, 120.0)
+    inside = torch.ones(10, 48, 48, dtype=torch.bool)
+    inside[:2] = False
+    visibility = VisibilityGrid(cells=8)
+    visibility.carve(FRONTAL.expand(10, 4, 4), camera, inside)
+    assert bool(visibility.occupied[4, 4, 4])
+    inside[:3] = False
+    visibility.carve(FRONTAL.expand(10, 4, 4), camera, inside)
+    assert not bool(visibility.occupied[4, 4, 4])
