@@ -36,6 +36,11 @@ from loquent.storage import write_bytes, write_json
 FORMAT = "loquent.clip"
 VERSION = 1
 
+Window = tuple[slice, slice]
+"""Rows and columns of a picture."""
+WHOLE: Window = (slice(None), slice(None))
+"""The whole picture."""
+
 
 @dataclass(frozen=True)
 class ClipInfo:
@@ -177,17 +182,22 @@ class Clip:
         """The static plate behind the person."""
         return read_image(self.folder / "background.png")[..., :3]
 
-    def target(self, i: int) -> Float[np.ndarray, "height width 3"]:
-        """The training target in [0, 1]: the frame with its background pixels taken from the plate (SPEC 1.1, gt_imgs)."""
-        behind = self.matte(i)[..., 2:].astype(np.float32) / 255
-        mixed: np.ndarray = self.frame(i) * (1 - behind) + self.background * behind
-        return mixed.astype(np.float32) / 255
+    def target(self, i: int, window: Window = WHOLE) -> Float[np.ndarray, "rows columns 3"]:
+        """The training target in [0, 1]: the frame with its background pixels taken from the plate (SPEC 1.1, gt_imgs).
 
-    def torso_over_background(self, i: int) -> Float[np.ndarray, "height width 3"]:
-        """What stands behind the head in [0, 1]: the torso layer over the plate (SPEC 1.8)."""
-        layer = self.torso(i).astype(np.float32) / 255
-        alpha = layer[..., 3:]
-        return layer[..., :3] * alpha + self.background.astype(np.float32) / 255 * (1 - alpha)
+        `window` cuts out rows and columns before anything is computed.
+        """
+        behind = self.matte(i)[window][..., 2:].astype(np.float32) / 255
+        frame, plate = self.frame(i)[window].astype(np.float32), self.background[window].astype(np.float32)
+        mixed: np.ndarray = (frame + (plate - frame) * behind) / 255
+        return mixed
+
+    def torso_over_background(self, i: int, window: Window = WHOLE) -> Float[np.ndarray, "rows columns 3"]:
+        """What stands behind the head in [0, 1]: the torso layer over the plate (SPEC 1.8); `window` as in :meth:`target`."""
+        layer = self.torso(i)[window].astype(np.float32)
+        alpha, plate = layer[..., 3:] / 255, self.background[window].astype(np.float32)
+        mixed: np.ndarray = (plate + (layer[..., :3] - plate) * alpha) / 255
+        return mixed
 
     def speech_features(self) -> Float[Tensor, "steps width"]:
         """Speech features of the whole sound, from time 0 at the kind's own rate."""

@@ -56,8 +56,8 @@ class FrameStore:
 
         def load_one(k: int) -> None:
             i = frames[k]
-            target[k] = _to_uint8(clip.target(i)[rows, columns])
-            behind[k] = _to_uint8(clip.torso_over_background(i)[rows, columns])
+            target[k] = _to_uint8(clip.target(i, (rows, columns)))
+            behind[k] = _to_uint8(clip.torso_over_background(i, (rows, columns)))
             head[k] = clip.matte(i)[rows, columns, 0]
             labels[k] = _label(head[k])
             tick()
