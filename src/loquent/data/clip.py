@@ -36,9 +36,9 @@ from loquent.storage import write_bytes, write_json
 FORMAT = "loquent.clip"
 VERSION = 1
 
-Window = tuple[slice, slice]
+Slices = tuple[slice, slice]
 """Rows and columns of a picture."""
-WHOLE: Window = (slice(None), slice(None))
+WHOLE: Slices = (slice(None), slice(None))
 """The whole picture."""
 
 
@@ -182,7 +182,7 @@ class Clip:
         """The static plate behind the person."""
         return read_image(self.folder / "background.png")[..., :3]
 
-    def target(self, i: int, window: Window = WHOLE) -> Float[np.ndarray, "rows columns 3"]:
+    def target(self, i: int, window: Slices = WHOLE) -> Float[np.ndarray, "rows columns 3"]:
         """The training target in [0, 1]: the frame with its background pixels taken from the plate (SPEC 1.1, gt_imgs).
 
         `window` cuts out rows and columns before anything is computed.
@@ -192,7 +192,7 @@ class Clip:
         mixed: np.ndarray = (frame + (plate - frame) * behind) / 255
         return mixed
 
-    def torso_over_background(self, i: int, window: Window = WHOLE) -> Float[np.ndarray, "rows columns 3"]:
+    def torso_over_background(self, i: int, window: Slices = WHOLE) -> Float[np.ndarray, "rows columns 3"]:
         """What stands behind the head in [0, 1]: the torso layer over the plate (SPEC 1.8); `window` as in :meth:`target`."""
         layer = self.torso(i)[window].astype(np.float32)
         alpha, plate = layer[..., 3:] / 255, self.background[window].astype(np.float32)
