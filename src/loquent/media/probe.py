@@ -61,16 +61,6 @@ def probe(path: Path) -> MediaInfo:
     return MediaInfo(path=path, **facts)
 
 
-def video_start_s(path: Path) -> float | None:
-    """Presentation time of the first frame on the file's own clock; None when the file has no moving pictures.
-
-    Raises:
-        MediaError: as `probe`.
-    """
-    start_s: float | None = _picture_facts(path).get("video_start_s")
-    return start_s
-
-
 def _picture_facts(path: Path) -> dict[str, Any]:
     with open_media(path) as container:
         stream = picture_stream(container)
