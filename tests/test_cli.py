@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from loquent import __version__, cli
 from loquent.errors import DivergenceError
 from loquent.media.writer import VideoWriter
@@ -22,7 +23,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
     return code, out, err
 
 
-@pytest.fixture()
+@pytest.fixture
 def flat_video(tmp_path: Path) -> Path:
     """Two seconds of grey without a face and without sound."""
     path = tmp_path / "flat.mp4"
@@ -146,6 +147,8 @@ def test_errors_become_one_paragraph(
 
 
 def test_importing_the_command_line_imports_nothing_heavy() -> None:
-    code = "import sys, loquent.cli; print([m for m in ('torch', 'cv2', 'mediapipe', 'av', 'numba') if m in sys.modules])"
+    code = (
+        "import sys, loquent.cli; print([m for m in ('torch', 'cv2', 'mediapipe', 'av', 'numba') if m in sys.modules])"
+    )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "[]"

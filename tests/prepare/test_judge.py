@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from loquent.data.findings import Finding
 from loquent.face.detection import FaceBox
 from loquent.media.probe import MediaInfo

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from loquent.errors import InputError, MediaError, OutputError, PreparationError
 from loquent.prepare.pipeline import SOURCE, Silent, Step, Workplace, run_pipeline
 
@@ -59,7 +60,7 @@ class Toy:
         return (self.folder / "end.txt").read_text()
 
 
-@pytest.fixture()
+@pytest.fixture
 def toy(tmp_path: Path) -> Toy:
     return Toy(tmp_path)
 
@@ -136,9 +137,7 @@ def test_killed_in_the_middle_of_a_step_resumes_there(toy: Toy, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("moment", range(1, 20))
-def test_killed_between_any_two_changes_of_the_disk(
-    toy: Toy, monkeypatch: pytest.MonkeyPatch, moment: int
-) -> None:
+def test_killed_between_any_two_changes_of_the_disk(toy: Toy, monkeypatch: pytest.MonkeyPatch, moment: int) -> None:
     toy.run()
     toy.repeat = 2
     count = 0

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from jaxtyping import Float
-from loquent.prepare.sound_offset import APPLY_FROM, measure_sound_offset
 from scipy.ndimage import gaussian_filter1d
+
+from loquent.prepare.sound_offset import APPLY_FROM, measure_sound_offset
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "lips"
 RATE_HZ = 16000

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from jaxtyping import Float32
+
 from loquent.prepare.sound_quality import measure_sound
 
 

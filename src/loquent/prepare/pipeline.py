@@ -258,11 +258,16 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def _holds_something(folder: Path) -> bool:
+    """Whether there is a file in it that no run killed at its very start has left."""
+    return any(path.is_file() and not path.name.startswith(".partial-") for path in folder.rglob("*"))
+
+
 @contextlib.contextmanager
 def _refuse_foreign(folder: Path, source: Path, source_digest: str) -> Iterator[None]:
     """Hold the folder for this run, once it is certain that it is new or was begun for the same video."""
     marker = folder / STAMPS / "source.json"
-    if folder.exists() and not marker.is_file() and (not folder.is_dir() or any(folder.iterdir())):
+    if not marker.is_file() and (folder.is_file() or _holds_something(folder)):
         raise InputError(
             f"{folder} exists and was not made by `loquent prepare`, so it is left alone. Choose another --out."
         )

@@ -91,7 +91,7 @@ def _over(layer: UInt8[np.ndarray, "height width 4"], plate: _Picture) -> _Pictu
     return np.asarray(layer[..., :3] * alpha + plate * (1 - alpha) + 0.5).astype(np.uint8)
 
 
-def _cell(left: _Picture, right: _Picture, label: str) -> _Picture:
+def _cell(left: _Picture, right: _Picture, label: str) -> UInt8[np.ndarray, "cell_height cell_width 3"]:
     """Two pictures side by side with the time written on the first."""
     pair = [cv2.resize(side, (_CELL_PX, _CELL_PX), interpolation=cv2.INTER_AREA) for side in (left, right)]
     cell = np.concatenate(pair, axis=1)
@@ -125,11 +125,11 @@ def _plots(
     angles = rotation_angles_deg(track["world_from_camera"])
     spread = max(15.0, float(np.abs(angles).max()))
     strips = [
-        ((0, 1), [
+        ((0.0, 1.0), [
             _Curve("loudness", np.arange(len(loudness)) / 50, loudness / max(float(loudness.max()), 1e-6), (150, 150, 150)),
             _Curve("lip opening", time_s, opening / max(float(opening.max()), 1e-6), (200, 60, 40)),
         ]),
-        ((0, 1), [_Curve("eyes closed", time_s, blink, (40, 110, 200))]),
+        ((0.0, 1.0), [_Curve("eyes closed", time_s, blink, (40, 110, 200))]),
         ((-spread, spread), [
             _Curve(f"{name} (+-{spread:.0f} deg)", time_s, angles[:, k], colour)
             for k, (name, colour) in enumerate((("pitch", (200, 60, 40)), ("yaw", (40, 150, 60)), ("roll", (40, 110, 200))))

@@ -72,8 +72,12 @@ def print_clip(clip: Clip) -> None:
     """Say what a clip folder holds and what is doubtful about it."""
     info = clip.info
     print_findings(info.findings, only_doubts=True)
+    lag = (
+        f"{info.sound_offset_s:+.2f} s of lag between lips and sound taken out"
+        if info.sound_offset_s
+        else "sound left as it was"
+    )
     print(
         f"{clip.folder}: {clip.n_frames} of {info.n_source_frames} frames usable at {info.width}x{info.height}, "
-        f"{info.n_train} of them for training. Sound was {info.sound_offset_s:+.2f} s after the lips "
-        f"(confidence {info.sound_offset_confidence:.2f}), now taken out. Look at {clip.folder / 'preview.jpg'}."
+        f"{info.n_train} of them for training; {lag}. Look at {clip.folder / 'preview.jpg'}."
     )

@@ -75,9 +75,7 @@ def measure_sound_offset(
     if heard.sum() < _MIN_FRAMES:
         return SoundOffset(0.0, 0.0, 0.0)
     target, time_s = target[heard] / target[heard].std(), time_s[heard]
-    remaining = np.array(
-        [_unexplained(bands, time_s + LIPS_LEAD_S + offset_s, target) for offset_s in CANDIDATES_S]
-    )
+    remaining = np.array([_unexplained(bands, time_s + LIPS_LEAD_S + offset_s, target) for offset_s in CANDIDATES_S])
     log_likelihood = -0.5 * len(target) / _FRAMES_PER_SAMPLE * np.log(remaining)
     prior = sum(w / std * np.exp(-0.5 * np.square(CANDIDATES_S / std)) for w, std in _PRIOR)
     belief = prior * np.exp(log_likelihood - log_likelihood.max())

@@ -1,0 +1,129 @@
+"""The clip folder: what is written is read back, and what is missing or damaged is named."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save
+
+from loquent.data.clip import Clip, ClipInfo, ClipTrack, default_train_count, write_info, write_track
+from loquent.data.findings import Finding
+from loquent.errors import ClipError
+from loquent.media.audio import write_wav
+from loquent.media.images import write_image
+from loquent.storage import write_bytes
+
+FRAME_IDS = (0, 1, 5)
+SIZE = 12
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A whole clip of three random frames."""
+    rng = np.random.default_rng(0)
+    n = len(FRAME_IDS)
+    track = ClipTrack(
+        frame_ids=torch.tensor(FRAME_IDS),
+        world_from_camera=torch.eye(4).repeat(n, 1, 1),
+        landmarks_px=torch.from_numpy(rng.uniform(0, SIZE, (n, 478, 3)).astype(np.float32)),
+        blink=torch.tensor([[0.0, 0.2], [1.0, 0.8], [0.5, 0.5]]),
+        expression=torch.zeros(n, 8),
+    )
+    info = ClipInfo("toy", SIZE, SIZE, 30.0, 7, 2, findings=(Finding("length", "0.3 s", "warn", "short", "film more"),))
+    write_track(tmp_path, track)
+    write_info(tmp_path, info)
+    write_image(tmp_path / "background.png", rng.integers(0, 255, (SIZE, SIZE, 3), dtype=np.uint8))
+    for frame_id in FRAME_IDS:
+        head = rng.integers(0, 128, (SIZE, SIZE), dtype=np.uint8)
+        body = rng.integers(0, 127, (SIZE, SIZE), dtype=np.uint8)
+        write_image(tmp_path / f"frames/{frame_id:06d}.jpg", np.full((SIZE, SIZE, 3), 10 * frame_id, np.uint8))
+        write_image(tmp_path / f"mattes/{frame_id:06d}.png", np.dstack([head, body, 255 - head - body]))
+        write_image(tmp_path / f"torso/{frame_id:06d}.png", rng.integers(0, 255, (SIZE, SIZE, 4), dtype=np.uint8))
+    write_wav(tmp_path / "sound.wav", np.zeros(7 * 640, np.float32), 16000)
+    write_bytes(tmp_path / "speech/log_mel.safetensors", save({"features": torch.zeros(14, 64)}))
+    return tmp_path
+
+
+def test_what_is_written_is_read_back(folder: Path) -> None:
+    clip = Clip.open(folder)
+    assert clip.n_frames == 3
+    assert clip.info.findings[0].cure == "film more"
+    assert list(clip.train_frames) == [0, 1]
+    assert list(clip.held_out_frames) == [2]
+    assert clip.time_s(2) == pytest.approx(0.2)
+    torch.testing.assert_close(clip.eye, torch.tensor([0.1, 0.9, 0.5]))
+    assert abs(int(clip.frame(2).mean()) - 50) <= 1
+    assert (clip.matte(1).astype(int).sum(axis=-1) == 255).all()
+    again = Clip(folder, clip.info, clip.track)
+    again.save_info_and_track()
+    assert Clip.open(folder).info == clip.info
+
+
+def test_layers_are_composited_by_their_alpha(folder: Path) -> None:
+    clip = Clip.open(folder)
+    behind = clip.matte(0)[3, 4, 2] / 255
+    by_hand = (clip.frame(0)[3, 4] * (1 - behind) + clip.background[3, 4] * behind) / 255
+    np.testing.assert_allclose(clip.target(0)[3, 4], by_hand, atol=1e-5)
+    layer = clip.torso(0)[3, 4].astype(float) / 255
+    by_hand = layer[:3] * layer[3] + clip.background[3, 4] / 255 * (1 - layer[3])
+    np.testing.assert_allclose(clip.torso_over_background(0)[3, 4], by_hand, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "clip.json",
+        "track.safetensors",
+        "background.png",
+        "sound.wav",
+        "speech/log_mel.safetensors",
+        "frames/000005.jpg",
+        "mattes/000001.png",
+        "torso/000000.png",
+    ],
+)
+def test_missing_file_is_named_with_the_cure(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(ClipError, match=name.replace(".", r"\.")) as caught:
+        Clip.open(folder)
+    assert "loquent prepare" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["clip.json", "track.safetensors"])
+def test_damaged_file_is_named(folder: Path, name: str) -> None:
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(ClipError, match=f"{name.split('.')[0]}.* is damaged"):
+        Clip.open(folder)
+
+
+def test_damaged_picture_is_named_when_it_is_read(folder: Path) -> None:
+    (folder / "frames/000001.jpg").write_bytes(b"\xff\xd8half")
+    clip = Clip.open(folder)
+    with pytest.raises(ClipError, match=r"000001\.jpg.*loquent prepare"):
+        clip.frame(1)
+    write_image(folder / "frames/000001.jpg", np.zeros((5, 5, 3), np.uint8))
+    with pytest.raises(ClipError, match="the clip promises"):
+        clip.frame(1)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"version": 99}, "Update Loquent"),
+        ({"format": "other"}, "'loquent.clip' was expected"),
+        ({"n_train": 9}, "9 frames train"),
+        ({"colour": 1}, "is damaged"),
+    ],
+)
+def test_clip_json_of_another_kind(folder: Path, change: dict[str, object], words: str) -> None:
+    values = json.loads((folder / "clip.json").read_text())
+    (folder / "clip.json").write_text(json.dumps({**values, **change}))
+    with pytest.raises(ClipError, match=words):
+        Clip.open(folder)
+
+
+def test_default_split_is_the_papers() -> None:
+    assert [default_train_count(n) for n in (500, 200, 1258, 1)] == [454, 181, 1143, 1]
