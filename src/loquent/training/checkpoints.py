@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from loquent.errors import InputError
-from loquent.storage import atomic_path
+from loquent.storage import remove_abandoned, write_bytes
 
 CHECKPOINT = "checkpoint.safetensors"
 """The running stage, in the run's folder."""
@@ -28,10 +28,11 @@ class Checkpoint:
 
     def save(self, path: Path) -> None:
         """Write or replace the checkpoint, whole or not at all."""
-        with atomic_path(path) as temporary:
-            # Contiguous clones: safetensors refuses tensors that share memory.
-            whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in self.tensors.items()}
-            save_file(whole, temporary, metadata={"facts": json.dumps(self.facts)})
+        # Contiguous clones: safetensors refuses tensors that share memory.
+        whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in self.tensors.items()}
+        remove_abandoned(path)
+        # Not save_file: on a full disk it raises an error of its own, without the number that says why.
+        write_bytes(path, save(whole, metadata={"facts": json.dumps(self.facts)}))
 
     @classmethod
     def load(cls, path: Path) -> "Checkpoint | None":

@@ -60,12 +60,13 @@ class HeadTrainer:
         store: FrameStore,
         head: ErNerfHead,
         inputs: Float[Tensor, "frames ..."],
+        predicted: Float[Tensor, "frames ..."] | None,
         preset: Preset,
         device: torch.device,
         seed: int,
     ) -> None:
         """`inputs` are the lips' conditions of the store's frames: audio windows [frames, 8, width, 16], or expression
-        coefficients [frames, coefficients]."""
+        coefficients [frames, coefficients]; `predicted` are the coefficients that sound alone would give."""
         self.store = store
         self.camera = clip.camera
         self.preset = preset
@@ -74,6 +75,7 @@ class HeadTrainer:
         self.world_from_camera = clip.track.world_from_camera[chosen]
         self.eye = clip.eye[chosen].to(device)
         self.inputs = inputs.to(device)
+        self.predicted = self.inputs if predicted is None else predicted.to(device)
         self.regions, self.face = _face_regions(clip, chosen)
         self.head = head.to(device)
         self.averaged = AveragedWeights(self.head, preset.averaging)
@@ -263,7 +265,8 @@ class HeadTrainer:
         return render_samples(field, samples, batch.directions)
 
     def _condition(self, stage: HeadStageConfig, frames: Int[Tensor, "frames"]) -> HeadCondition:
-        inputs = self.inputs[frames]
+        heard = torch.rand(len(frames), generator=self.noise, device=self.device) < stage.predicted
+        inputs = torch.where(_beside(heard, self.inputs), self.predicted[frames], self.inputs[frames])
         if stage.condition_noise > 0:
             inputs = inputs + stage.condition_noise * torch.randn(
                 inputs.shape, generator=self.noise, device=self.device
@@ -314,6 +317,11 @@ class HeadTrainer:
         k = torch.tensor([int(self.generator.integers(len(self.store.frames)))], device=self.device)
         condition = self.head.test_condition(self._encode(self.inputs[k]), self.eye[k][:, None])
         self.grid.update(lambda points: self.head.density(points, condition), generator=self.noise)
+
+
+def _beside(flags: Bool[Tensor, "frames"], values: Float[Tensor, "all ..."]) -> Bool[Tensor, "frames ..."]:
+    """`flags` with as many axes as `values`, to choose between rows."""
+    return flags.view(-1, *[1] * (values.ndim - 1))
 
 
 def _face_regions(clip: Clip, frames: list[int]) -> tuple[FaceRegions, Int[np.ndarray, "frames 4"]]:

@@ -58,6 +58,9 @@ class HeadStageConfig:
     """Side of the patches in pixels that replace single rays; 0 = single rays."""
     eye_noise: float = 0.05
     """Half width of the uniform noise on the eye condition (SPEC 1.5)."""
+    predicted: float = 0.0
+    """Share of frames whose expression is predicted from the sound, by a predictor that never saw them, instead of tracked:
+    so the field learns what to show when only sound speaks."""
     condition_noise: float = 0.0
     """Standard deviation of noise on the expression coefficients, in their own units."""
 
@@ -164,6 +167,7 @@ _QUICK_HEAD = HeadStageConfig(
     lr_grid=1e-2,
     lr_net=2e-3,
     lr_end=0.1,
+    predicted=0.5,
     condition_noise=0.1,
 )
 _QUICK_FINE = HeadStageConfig(
@@ -179,6 +183,7 @@ _QUICK_FINE = HeadStageConfig(
     lr_start=0.1,
     lr_end=0.02,
     patch=32,
+    predicted=1.0,
     condition_noise=0.1,
 )
 QUICK = Preset(

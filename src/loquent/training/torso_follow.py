@@ -62,9 +62,13 @@ def _track(
     frames, motion = [], []
     for i in range(count):
         grey = cv2.cvtColor(picture(i), cv2.COLOR_RGB2GRAY)
-        there, found, _ = cv2.calcOpticalFlowPyrLK(first, grey, points, None, winSize=(window, window), maxLevel=4)
-        back, found_back, _ = cv2.calcOpticalFlowPyrLK(grey, first, there, None, winSize=(window, window), maxLevel=4)
-        kept = (found[:, 0] & found_back[:, 0]).astype(bool) & (np.linalg.norm(back - points, axis=2)[:, 0] < 1.0)
+        there, found, _ = cv2.calcOpticalFlowPyrLK(
+            first, grey, points, np.zeros_like(points), winSize=(window, window), maxLevel=4
+        )
+        back, found_back, _ = cv2.calcOpticalFlowPyrLK(
+            grey, first, there, np.zeros_like(points), winSize=(window, window), maxLevel=4
+        )
+        kept = (found[:, 0] > 0) & (found_back[:, 0] > 0) & (np.linalg.norm(back - points, axis=2)[:, 0] < 1.0)
         if kept.sum() < MIN_POINTS:
             continue
         matrix, _ = cv2.estimateAffinePartial2D(there[kept], points[kept], ransacReprojThreshold=2.0)

@@ -25,11 +25,11 @@ from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
 from loquent.motion import Motion
 from loquent.nn.lip_predictor import WINDOW_STEPS
-from loquent.portrait import Portrait, for_new_frames
+from loquent.portrait import Portrait, find_device, for_new_frames
 from loquent.progress import Progress
 from loquent.speech.kinds import speech_kind
 from loquent.speech.windows import frame_contexts, frame_windows
-from loquent.storage import file_digest, write_json
+from loquent.storage import file_digest, remove_abandoned, write_json
 from loquent.training.budget import Budget
 from loquent.training.checkpoints import CHECKPOINT, HEAD_DONE, Checkpoint
 from loquent.training.head import HeadTrainer
@@ -71,7 +71,7 @@ def train(
     """
     if minutes is not None:
         preset = replace(preset, minutes=minutes)
-    return _Run(clip, out, preset, seed, _device(device)).finish()
+    return _Run(clip, out, preset, seed, find_device(device)).finish()
 
 
 class _Run:
@@ -127,8 +127,9 @@ class _Run:
             levels=self.preset.levels,
             n_codes=max(N_CODES, self.clip.n_frames),
         )
+        predicted = self.lips.out_of_fold[list(self.frames)] if self.lips else None
         trainer = HeadTrainer(
-            self.clip, store, ErNerfHead(config), self._head_inputs(), self.preset, self.device, self.seed
+            self.clip, store, ErNerfHead(config), self._head_inputs(), predicted, self.preset, self.device, self.seed
         )
         done = Checkpoint.load(self.folder / HEAD_DONE)
         if done is not None:
@@ -216,16 +217,8 @@ class _Run:
                 f"finish it, delete the folder to give it up, or choose another --out."
             )
         write_json(path, mine)
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name not in ("cpu", "cuda"):
-        raise InputError(f"--device must be cpu, cuda or auto, but is {name!r}.")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda was asked for, but PyTorch finds no CUDA device here; use --device cpu.")
-    return torch.device(name)
+        for name in (CHECKPOINT, HEAD_DONE):
+            remove_abandoned(self.folder / name)
 
 
 def _device_name(device: torch.device) -> str:
