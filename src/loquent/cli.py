@@ -1,5 +1,6 @@
 """The command line: each command is a function of this file, imports what it needs when it runs, and returns an exit code."""
 
+import errno
 import inspect
 import os
 import sys
@@ -276,6 +277,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if is_debugging:
             raise
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            print(
+                f"loquent {words[0]}: the disk is full ({error}). Free some space, then run the same command again.",
+                file=sys.stderr,
+            )
+            return 1
         print(
             f"loquent {words[0]}: unexpected {type(error).__name__}: {error}. This is a fault of Loquent: please report it "
             "with the output of the same command and --debug added.",

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
-from loquent.errors import PortraitError
+from loquent.errors import InputError, PortraitError
 from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead, HeadCondition
 from loquent.fields.frozen_head import FrozenHead
 from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
@@ -34,7 +34,7 @@ from loquent.rendering.render import Field, FieldSamples, MarchSettings, render_
 from loquent.rendering.torso import TorsoOccupancy, render_torso
 from loquent.speech.kinds import speech_kind
 from loquent.speech.windows import frame_contexts, frame_windows
-from loquent.storage import atomic_path
+from loquent.storage import remove_abandoned, write_bytes
 
 FORMAT = "loquent.portrait"
 VERSION = 1
@@ -77,16 +77,25 @@ class Portrait:
     def load(cls, path: Path, device: str = "cpu") -> "Portrait":
         """Read a portrait file.
 
+        Args:
+            path: the file.
+            device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for the best there is.
+
         Raises:
             PortraitError: the file is missing, damaged, of another kind, or from a newer Loquent.
+            InputError: the device is not there.
         """
+        wanted = find_device(device)
         facts, tensors = _read(path)
         try:
-            return _assemble(facts, tensors).to(torch.device(device))
-        except (KeyError, TypeError, ValueError, RuntimeError) as cause:
-            raise PortraitError(
-                f"The portrait {path} is damaged: {cause}. Train it again, or copy it again."
-            ) from cause
+            portrait = _assemble(facts, tensors)
+        except KeyError as cause:
+            raise PortraitError(f"The portrait {path} is damaged: it lacks {cause}. Copy or train it again.") from cause
+        except (AttributeError, TypeError, ValueError, RuntimeError) as cause:
+            # One paragraph, also where PyTorch lists each tensor on a line of its own.
+            reason = " ".join(str(cause).split()).rstrip(".")
+            raise PortraitError(f"The portrait {path} is damaged: {reason}. Copy or train it again.") from cause
+        return portrait.to(wanted)
 
     def save(self, path: Path) -> None:
         """Write the portrait file, whole or not at all."""
@@ -115,9 +124,10 @@ class Portrait:
             "track.eye": self.track.eye,
             "track.frame_ids": self.track_frame_ids,
         }
-        with atomic_path(path) as temporary:
-            whole = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-            save_file(whole, temporary, metadata={"loquent": json.dumps(facts)})
+        whole = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+        remove_abandoned(path)
+        # Not save_file: on a full disk it raises an error of its own, without the number that says why.
+        write_bytes(path, save(whole, metadata={"loquent": json.dumps(facts)}))
 
     def to(self, device: torch.device) -> "Portrait":
         """The same portrait with its fields on another device."""
@@ -219,6 +229,21 @@ class Portrait:
     @cached_property
     def _occupied_box(self) -> Box:
         return occupied_box(self.occupied.cpu())
+
+
+def find_device(name: str) -> torch.device:
+    """The device called ``"cpu"``, ``"cuda"``, or ``"auto"`` for the best there is.
+
+    Raises:
+        InputError: there is no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name not in ("cpu", "cuda"):
+        raise InputError(f"--device must be cpu, cuda or auto, but is {name!r}.")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda was asked for, but PyTorch finds no CUDA device here; use --device cpu.")
+    return torch.device(name)
 
 
 def _field(head: ErNerfHead, condition: HeadCondition) -> Field:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from loquent.errors import InputError
+from loquent.errors import InputError, MediaError
 from loquent.geometry.cameras import Camera
 from loquent.media.audio import read_waveform
 from loquent.media.images import read_image, write_image
@@ -52,12 +52,10 @@ def speak(
         InputError: a file cannot be used.
         OutputError: the film cannot be written.
     """
-    if out.suffix.lower() not in (".mp4", ".mov", ".mkv"):
-        raise InputError(
-            f"--out must end in .mp4, .mov or .mkv, but is {out}. For a single picture add --still SECONDS."
-        )
+    if out.suffix.lower() not in (".mp4", ".mov"):
+        raise InputError(f"--out must end in .mp4 or .mov, but is {out}. For a single picture add --still SECONDS.")
     camera = _camera(portrait, size)
-    features = extract(portrait.speech_kind, read_waveform(sound), SAMPLE_RATE_HZ)
+    features = _features(portrait, sound)
     n_frames = math.ceil(features.shape[0] / 2)
     path = _motion(portrait, motion, n_frames, seed)
     plate = _plate(portrait, camera, background)
@@ -90,7 +88,7 @@ def speak_still(
     if out.suffix.lower() not in (".png", ".jpg"):
         raise InputError(f"--still writes a picture: --out must end in .png or .jpg, but is {out}.")
     camera = _camera(portrait, size)
-    features = extract(portrait.speech_kind, read_waveform(sound), SAMPLE_RATE_HZ)
+    features = _features(portrait, sound)
     n_frames = math.ceil(features.shape[0] / 2)
     frame = int(at_s * FPS)
     if not 0 <= frame < n_frames:
@@ -115,6 +113,13 @@ def _frames(
                 path.world_from_camera[i], condition, float(path.eye[i]), camera=camera, background=plate
             )
             yield (picture * 255 + 0.5).to(torch.uint8).numpy()
+
+
+def _features(portrait: Portrait, sound: Path) -> Float[Tensor, "steps width"]:
+    features = extract(portrait.speech_kind, read_waveform(sound), SAMPLE_RATE_HZ)
+    if features.shape[0] == 0:
+        raise MediaError(f"{sound} holds a sound track without sound in it (0 seconds). Record or copy it again.")
+    return features
 
 
 def _camera(portrait: Portrait, size: int | None) -> Camera:
@@ -144,6 +149,11 @@ def _plate(portrait: Portrait, camera: Camera, background: str | None) -> Float[
             raise InputError(f"--background {background!r} is not a colour of the form #rrggbb.") from cause
     if colour is not None:
         return (torch.tensor(colour) / 255).expand(camera.height, camera.width, 3).clone()
+    if not Path(background).is_file():
+        raise InputError(
+            f"--background {background!r} is neither a picture file that exists, nor one of {', '.join(NAMED_COLOURS)}, "
+            "nor a colour of the form #rrggbb."
+        )
     pixels = read_image(Path(background))[..., :3]
     resized = cv2.resize(pixels, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
     return torch.from_numpy(resized).float() / 255

@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -18,12 +19,13 @@ from loquent.errors import OutputError
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary path with the same suffix; on success rename it to `target`, on failure remove it.
 
-    The parent folder is made. An interrupted process may leave a ``.partial-*`` file behind, never a half `target`.
+    The parent folder is made. A killed process may leave a ``.partial-*`` file behind, never a half `target`; see
+    :func:`remove_abandoned`.
 
     Raises:
         OutputError: the disk is full, or the place cannot be written.
     """
-    temporary = target.with_name(f".partial-{secrets.token_hex(4)}-{target.name}")
+    temporary = target.with_name(f".partial-{os.getpid()}-{secrets.token_hex(4)}-{target.name}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -32,6 +34,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
         if cause.errno in (
             errno.ENOSPC,
             errno.EDQUOT,
+            errno.EFBIG,
             errno.EACCES,
             errno.EPERM,
             errno.EROFS,
@@ -50,6 +53,16 @@ def atomic_path(target: Path) -> Iterator[Path]:
         else:
             with contextlib.suppress(OSError):  # e.g. a "folder" on the way that is a file
                 temporary.unlink(missing_ok=True)
+
+
+def remove_abandoned(target: Path) -> None:
+    """Remove what processes that were killed left of `target`; files of running processes stay."""
+    if not target.parent.is_dir():
+        return
+    for path in target.parent.iterdir():
+        made_by = re.fullmatch(r"\.partial-(\d+)-[0-9a-f]{8}-(.+)", path.name)
+        if made_by and made_by[2] == target.name and not Path("/proc", made_by[1]).exists():
+            path.unlink(missing_ok=True)
 
 
 def write_bytes(target: Path, content: bytes) -> None:

@@ -1,9 +1,10 @@
-"""What tests of several parts share: comparing two bodies of one operation by value and by gradient, and a tiny clip."""
+"""What tests of several parts share: comparing two bodies of one operation by value and by gradient, a tiny clip, and a
+portrait without training."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -11,9 +12,16 @@ from safetensors.torch import save
 from torch import Tensor
 
 from loquent.data.clip import Clip, ClipInfo, ClipTrack, default_train_count, write_info, write_track
+from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
+from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
+from loquent.fields.torso_follow import TorsoFollow
 from loquent.geometry.cameras import Camera, project
 from loquent.media.audio import write_wav
 from loquent.media.images import write_image
+from loquent.motion import Motion
+from loquent.nn.lip_predictor import WINDOW_STEPS, LipPredictor
+from loquent.portrait import Portrait
+from loquent.rendering.torso import TorsoOccupancy
 from loquent.speech.kinds import speech_kind
 from loquent.storage import write_bytes
 
@@ -154,3 +162,40 @@ def make_tiny_clip(folder: Path, *, n_frames: int = 11, size: int = 32, seed: in
     write_track(folder, track)
     write_info(folder, info)
     return Clip.open(folder)
+
+
+def make_random_portrait(
+    clip: Clip, *, condition: Literal["audio", "expression"] = "expression", has_head: bool = True, seed: int = 0
+) -> Portrait:
+    """A portrait of small random fields in the clip's frame, the same each time: an object to save, load and render.
+
+    Its head depends on what moves the lips; without a head the volume is empty.
+    """
+    torch.manual_seed(seed)
+    width = speech_kind(clip.info.speech_kind).width
+    n_coefficients = clip.track.expression.shape[1]
+    head = ErNerfHead(
+        ErNerfConfig(condition, audio_width_in=width, expression_width_in=n_coefficients, n_codes=1, levels=2)
+    )
+    torso = ErNerfTorso(ErNerfTorsoConfig(n_codes=1, levels=2))
+    with torch.no_grad():
+        for values in head.parameters():  # as they start, nothing depends on the sound yet
+            values.add_(0.3 * torch.randn(values.shape))
+    cells = torch.zeros(32, 32, 32, dtype=torch.bool)
+    cells[12:20, 12:20, 12:20] = has_head
+    n_inputs = width * WINDOW_STEPS
+    lips = LipPredictor(torch.zeros(n_inputs), torch.randn(n_coefficients, n_inputs), torch.zeros(n_coefficients))
+    return Portrait(
+        head=head.requires_grad_(False).eval(),
+        torso=torso.requires_grad_(False).eval(),
+        occupied=cells,
+        torso_occupancy=TorsoOccupancy(16),
+        torso_follow=TorsoFollow(),
+        background=torch.from_numpy(clip.background.copy()),
+        camera=clip.camera,
+        track=Motion(clip.track.world_from_camera, clip.eye),
+        track_frame_ids=clip.track.frame_ids,
+        speech_kind=clip.info.speech_kind,
+        lips=lips if condition == "expression" else None,
+        record={"clip": clip.info.name, "train_frames": clip.info.n_train},
+    )

@@ -20,14 +20,7 @@ from loquent.evaluation.evaluate import Evaluation, evaluate
 from loquent.evaluation.held_out import to_bytes
 from loquent.evaluation.report import print_evaluation, write_report
 from loquent.face.landmarks import LandmarkTrack
-from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
-from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
-from loquent.motion import Motion
-from loquent.nn.lip_predictor import WINDOW_STEPS, LipPredictor
-from loquent.portrait import Portrait
-from loquent.rendering.torso import TorsoOccupancy
-from loquent.speech.kinds import speech_kind
-from loquent.testing import make_tiny_clip
+from loquent.testing import make_random_portrait, make_tiny_clip
 
 N_TRAIN, N_HELD_OUT = 10, 9
 
@@ -36,32 +29,6 @@ N_TRAIN, N_HELD_OUT = 10, 9
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
     whole = make_tiny_clip(tmp_path_factory.mktemp("tiny"), n_frames=N_TRAIN + N_HELD_OUT)
     return Clip(whole.folder, replace(whole.info, n_train=N_TRAIN), whole.track)
-
-
-def random_portrait(clip: Clip, *, has_head: bool = True) -> Portrait:
-    """Untrained fields, the same each time; without a head the volume is empty."""
-    torch.manual_seed(0)
-    head = ErNerfHead(ErNerfConfig(condition="expression", expression_width_in=2, n_codes=1, levels=2))
-    torso = ErNerfTorso(ErNerfTorsoConfig(n_codes=1, levels=2))
-    with torch.no_grad():
-        for values in head.parameters():  # as they start, nothing depends on the sound yet
-            values.add_(0.3 * torch.randn(values.shape))
-    width = speech_kind(clip.info.speech_kind).width * WINDOW_STEPS
-    cells = torch.zeros(32, 32, 32, dtype=torch.bool)
-    cells[12:20, 12:20, 12:20] = has_head
-    return Portrait(
-        head=head.requires_grad_(False).eval(),
-        torso=torso.requires_grad_(False).eval(),
-        occupied=cells,
-        torso_occupancy=TorsoOccupancy(16),
-        background=torch.from_numpy(clip.background.copy()),
-        camera=clip.camera,
-        track=Motion(clip.track.world_from_camera, clip.eye),
-        track_frame_ids=clip.track.frame_ids,
-        speech_kind=clip.info.speech_kind,
-        lips=LipPredictor(torch.zeros(width), torch.randn(2, width), torch.zeros(2)),
-        record={"clip": clip.info.name, "train_frames": clip.info.n_train},
-    )
 
 
 def colour_faces(images: Iterable[np.ndarray]) -> LandmarkTrack:
@@ -88,7 +55,7 @@ def random_evaluation(clip: Clip, tmp_path_factory: pytest.TempPathFactory) -> t
         patch.setattr(module, "detect_all", colour_faces)
         patch.setattr(lip_sync, "LEAST_FRAMES", N_HELD_OUT)
         figures = evaluate(
-            random_portrait(clip),
+            make_random_portrait(clip),
             clip,
             frames_dir=folder / "frames",
             sheet=folder / "sheet.png",
@@ -99,7 +66,7 @@ def random_evaluation(clip: Clip, tmp_path_factory: pytest.TempPathFactory) -> t
 
 @pytest.mark.usefixtures("_colour_faces")
 def test_an_empty_head_shows_what_is_behind_it(clip: Clip) -> None:
-    figures = evaluate(random_portrait(clip, has_head=False), clip, settings=("head",))
+    figures = evaluate(make_random_portrait(clip, has_head=False), clip, settings=("head",))
     whole, head, mouth = [], [], []
     for i in clip.held_out_frames:
         ours, truth = to_bytes(clip.torso_over_background(i)), to_bytes(clip.target(i))
@@ -152,7 +119,7 @@ def test_shuffled_sound_changes_the_lips(clip: Clip, random_evaluation: tuple[Ev
     assert shuffled is not None
     assert plain.correlation != shuffled.correlation
     ids = clip.track.frame_ids[N_TRAIN:]
-    portrait = random_portrait(clip)
+    portrait = make_random_portrait(clip)
     true = portrait.conditions(clip.speech_features(), ids)
     assert torch.equal(module.held_out.conditions(portrait, clip), true)
     assert not torch.allclose(module.held_out.conditions(portrait, clip, is_shuffled=True), true, atol=1e-3)
@@ -210,7 +177,7 @@ def test_progress_counts_every_picture(clip: Clip, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "detect_all", colour_faces)
     seen: list[tuple[int, int]] = []
     evaluate(
-        random_portrait(clip, has_head=False),
+        make_random_portrait(clip, has_head=False),
         clip,
         settings=("head",),
         progress=lambda done, total: seen.append((done, total)),
@@ -220,7 +187,9 @@ def test_progress_counts_every_picture(clip: Clip, monkeypatch: pytest.MonkeyPat
 
 def test_pictures_without_a_face_are_counted(clip: Clip) -> None:
     few = Clip(clip.folder, replace(clip.info, n_train=clip.n_frames - 2), clip.track)
-    row = evaluate(random_portrait(few, has_head=False), few, settings=("head",)).row("head")  # by MediaPipe itself
+    row = evaluate(make_random_portrait(few, has_head=False), few, settings=("head",)).row(
+        "head"
+    )  # by MediaPipe itself
     assert row.n_faces_missed == 2
     assert row.lmd_px is None
     assert row.lips is None
@@ -229,7 +198,7 @@ def test_pictures_without_a_face_are_counted(clip: Clip) -> None:
 @pytest.mark.usefixtures("_colour_faces")
 def test_a_portrait_that_saw_the_frames_is_noted(clip: Clip) -> None:
     few = Clip(clip.folder, replace(clip.info, n_train=clip.n_frames - 1), clip.track)
-    portrait = random_portrait(few, has_head=False)
+    portrait = make_random_portrait(few, has_head=False)
     cases = (
         ({"clip": "tiny", "train_frames": 10_000}, "has seen some"),
         ({"clip": "other", "train_frames": 3}, "'other'"),
@@ -241,7 +210,7 @@ def test_a_portrait_that_saw_the_frames_is_noted(clip: Clip) -> None:
 
 
 def test_what_does_not_fit_is_refused(clip: Clip, tmp_path: Path) -> None:
-    portrait = random_portrait(clip)
+    portrait = make_random_portrait(clip)
     with pytest.raises(InputError, match=r"16x16, those of the clip .* are 32x32"):
         evaluate(replace(portrait, camera=clip.camera.resized(16, 16)), clip)
     with pytest.raises(InputError, match="listens to 'hubert'"):
@@ -263,7 +232,7 @@ def test_what_does_not_fit_is_refused(clip: Clip, tmp_path: Path) -> None:
 def test_the_command_writes_what_it_is_asked_for(
     clip: Clip, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    random_portrait(clip, has_head=False).save(tmp_path / "me.portrait")
+    make_random_portrait(clip, has_head=False).save(tmp_path / "me.portrait")
     wanted = ["--json", str(tmp_path / "f.json"), "--sheet", str(tmp_path / "s.png"), "--frames", str(tmp_path / "all")]
     code = main(["evaluate", str(tmp_path / "me.portrait"), str(clip.folder), "--settings", "head", *wanted])
     printed = capsys.readouterr()
@@ -276,7 +245,7 @@ def test_the_command_writes_what_it_is_asked_for(
 
 
 def test_the_command_says_what_does_not_fit(clip: Clip, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    portrait = replace(random_portrait(clip), camera=clip.camera.resized(16, 16))
+    portrait = replace(make_random_portrait(clip), camera=clip.camera.resized(16, 16))
     portrait.save(tmp_path / "me.portrait")
     code = main(["evaluate", str(tmp_path / "me.portrait"), str(clip.folder), "--json", str(tmp_path / "f.json")])
     assert code == 2
@@ -290,4 +259,4 @@ def test_features_of_another_width_are_refused(tmp_path: Path) -> None:
     clip = make_tiny_clip(tmp_path)
     save_file({"features": torch.zeros(30, 7)}, tmp_path / "speech" / "log_mel.safetensors")
     with pytest.raises(InputError, match="of 7 values a step"):
-        module.held_out.conditions(random_portrait(clip), clip)
+        module.held_out.conditions(make_random_portrait(clip), clip)

@@ -21,7 +21,7 @@ from jaxtyping import Float, UInt8
 from loquent.errors import InputError, OutputError
 from loquent.media.audio import iter_channels, resample_blocks, sound_format
 from loquent.media.picture import BT709
-from loquent.storage import atomic_path
+from loquent.storage import atomic_path, remove_abandoned
 
 VIDEO_OPTIONS = {"crf": "18", "preset": "faster", "threads": "4"}
 """Visually lossless; a fixed number of threads, because the encoded bytes depend on it."""
@@ -73,6 +73,7 @@ class VideoWriter:
         return self._n_frames
 
     def __enter__(self) -> "VideoWriter":
+        remove_abandoned(self._path)
         temporary = self._exit.enter_context(atomic_path(self._path))
         try:
             self._open(temporary)
