@@ -49,7 +49,9 @@ def write_film(
     """Write pictures at any times; `sound` is [channels, samples] float, its first sample at `sound_start_s`."""
     height, width = images[0].shape[:2]
     with av.open(str(path), "w", container_options=container_options or {}) as container:
-        video = container.add_stream(codec, rate=25, options=codec_options or {"crf": "18", "preset": "ultrafast"})
+        video = container.add_stream(
+            codec, rate=25, options={"threads": "1", **(codec_options or {"crf": "18", "preset": "ultrafast"})}
+        )
         video.height, video.width, video.pix_fmt = height, width, "yuv420p"
         video.codec_context.time_base = video.time_base = Fraction(1, CLOCK_HZ)
         if pixel_aspect is not None:

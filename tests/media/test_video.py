@@ -121,7 +121,7 @@ def test_a_part_equals_that_part_of_the_whole(tmp_path: Path, codec_options: dic
 
 def test_high_dynamic_range_becomes_ordinary_colours(tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
-    tags = "log-level=none:colorprim=bt2020:transfer=arib-std-b67:colormatrix=bt2020nc"
+    tags = "log-level=none:pools=none:frame-threads=1:colorprim=bt2020:transfer=arib-std-b67:colormatrix=bt2020nc"
     signal = np.repeat(np.array([0.0, 0.25, 0.5, 0.75]), 64)  # four grey bars
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx265", rate=25, options={"x265-params": tags})
