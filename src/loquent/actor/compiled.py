@@ -1,20 +1,37 @@
-"""`numba.njit` that also works where its on-disk cache has no place to live."""
+"""Numba bodies: compiled on first use, kept on disk where there is a place, run over bands of rows in threads."""
 
 import inspect
+import itertools
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numba
 
 
-def compiled(*, parallel: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Compile a body at its first call, keeping the machine code on disk where a place for it can be written."""
+def compiled(body: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a body at its first call, without the interpreter lock, keeping the machine code on disk if possible."""
+    bare = inspect.unwrap(body)  # tests wrap every function to check shapes; Numba needs the bare one
+    try:
+        return numba.njit(cache=True, nogil=True)(bare)
+    except RuntimeError:  # "no locator available": neither beside the source nor in the user's cache folder
+        return numba.njit(nogil=True)(bare)
 
-    def compile_body(body: Callable[..., Any]) -> Callable[..., Any]:
-        bare = inspect.unwrap(body)  # tests wrap every function to check shapes; Numba needs the bare one
-        try:
-            return numba.njit(cache=True, parallel=parallel)(bare)
-        except RuntimeError:  # "no locator available": neither beside the source nor in the user's cache folder
-            return numba.njit(parallel=parallel)(bare)
 
-    return compile_body
+def over_rows(body: Callable[..., None], n_rows: int, *arguments: Any) -> None:
+    """Call ``body(first_row, last_row, *arguments)`` on bands that cover `n_rows` rows, one thread per core.
+
+    Plain threads wait without spinning and need no parallel compilation, which takes several times longer. Bodies write
+    only rows of their own band, so the result does not depend on the number of cores.
+    """
+    n_threads = max(1, min(len(os.sched_getaffinity(0)), n_rows // 32))
+    n_bands = 1 if n_threads == 1 else 3 * n_threads  # more bands than threads: some rows are dearer than others
+    edges = [n_rows * band // n_bands for band in range(n_bands + 1)]
+    if n_bands == 1:
+        body(0, n_rows, *arguments)
+        return
+    with ThreadPoolExecutor(n_threads) as threads:
+        jobs = [threads.submit(body, first, last, *arguments) for first, last in itertools.pairwise(edges)]
+        for job in jobs:
+            job.result()

@@ -2,54 +2,53 @@
 """Triangles to nearest-surface samples. Numba bodies, not annotated because Numba reads them itself.
 
 Camera frame: x right, y down, z forward, in volume units. `screen` holds pixel coordinates (u, v) on the supersampled grid and
-a depth. All loops write disjoint rows or vertices, so results do not depend on the number of threads.
+a depth. Rows are independent, so bands of them may run in threads.
 """
 
-import numba
 import numpy as np
 
 from loquent.actor.compiled import compiled
 
 
-@compiled(parallel=True)
-def rasterise(screen, triangles, depth, ids, weights):
-    """Fill `depth` [h,w], `ids` [h,w] (-1: nothing) and `weights` [h,w,2] (of a triangle's second and third corner)."""
-    height, width = depth.shape
-    n_bands = 16
-    for band in numba.prange(n_bands):
-        top, bottom = height * band // n_bands, height * (band + 1) // n_bands
-        depth[top:bottom] = np.inf
-        ids[top:bottom] = -1
-        for t in range(triangles.shape[0]):
-            a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-            ay, by, cy = screen[a, 1], screen[b, 1], screen[c, 1]
-            low, high = min(ay, by, cy), max(ay, by, cy)
-            if high < top or low > bottom:
-                continue
-            ax, bx, cx = screen[a, 0], screen[b, 0], screen[c, 0]
-            area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
-            if abs(area) < 1e-9:
-                continue
-            inverse = 1.0 / area
-            left = max(0, int(np.ceil(min(ax, bx, cx) - 0.5)))
-            right = min(width - 1, int(np.floor(max(ax, bx, cx) - 0.5)))
-            for y in range(max(top, int(np.ceil(low - 0.5))), min(bottom - 1, int(np.floor(high - 0.5))) + 1):
-                py = y + 0.5
-                for x in range(left, right + 1):
-                    px = x + 0.5
-                    wb = ((px - ax) * (cy - ay) - (cx - ax) * (py - ay)) * inverse
-                    wc = ((bx - ax) * (py - ay) - (px - ax) * (by - ay)) * inverse
-                    if wb < 0.0 or wc < 0.0 or wb + wc > 1.0:
-                        continue
-                    z = screen[a, 2] + wb * (screen[b, 2] - screen[a, 2]) + wc * (screen[c, 2] - screen[a, 2])
-                    if z < depth[y, x]:
-                        depth[y, x] = z
-                        ids[y, x] = t
-                        weights[y, x, 0] = wb
-                        weights[y, x, 1] = wc
+@compiled
+def rasterise(top, bottom, screen, triangles, depth, ids, weights):
+    """Fill rows `top` to `bottom` (not included) of `depth` [h,w], `ids` [h,w] (-1: nothing) and `weights` [h,w,2].
+
+    Weights are those of a triangle's second and third corner; the first has the rest.
+    """
+    width = depth.shape[1]
+    depth[top:bottom] = np.inf
+    ids[top:bottom] = -1
+    for t in range(triangles.shape[0]):
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        ay, by, cy = screen[a, 1], screen[b, 1], screen[c, 1]
+        low, high = min(ay, by, cy), max(ay, by, cy)
+        if high < top or low > bottom:
+            continue
+        ax, bx, cx = screen[a, 0], screen[b, 0], screen[c, 0]
+        area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
+        if abs(area) < 1e-9:
+            continue
+        inverse = 1.0 / area
+        left = max(0, int(np.ceil(min(ax, bx, cx) - 0.5)))
+        right = min(width - 1, int(np.floor(max(ax, bx, cx) - 0.5)))
+        for y in range(max(top, int(np.ceil(low - 0.5))), min(bottom - 1, int(np.floor(high - 0.5))) + 1):
+            py = y + 0.5
+            for x in range(left, right + 1):
+                px = x + 0.5
+                wb = ((px - ax) * (cy - ay) - (cx - ax) * (py - ay)) * inverse
+                wc = ((bx - ax) * (py - ay) - (px - ax) * (by - ay)) * inverse
+                if wb < 0.0 or wc < 0.0 or wb + wc > 1.0:
+                    continue
+                z = screen[a, 2] + wb * (screen[b, 2] - screen[a, 2]) + wc * (screen[c, 2] - screen[a, 2])
+                if z < depth[y, x]:
+                    depth[y, x] = z
+                    ids[y, x] = t
+                    weights[y, x, 0] = wb
+                    weights[y, x, 1] = wc
 
 
-@compiled()
+@compiled
 def vertex_normals(points, triangles, normals):
     """Unit normals of every vertex: the sum of its triangles' area vectors. Surfaces are wound so that they point outwards."""
     normals[:] = 0.0

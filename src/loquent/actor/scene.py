@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from loquent.actor import paint, parts, raster, shade
+from loquent.actor.compiled import over_rows
 from loquent.actor.expression import Expression
 from loquent.actor.head import MOUTH_ROW, Rig
 from loquent.actor.identity import make_identity
@@ -216,16 +217,17 @@ class Actor:
             [points[:, 0] / points[:, 2] * focal + middle, points[:, 1] / points[:, 2] * focal + middle, points[:, 2]],
             1,
         )
-        raster.rasterise(screen, self._triangles, depth, ids, weights)
+        over_rows(raster.rasterise, len(depth), screen, self._triangles, depth, ids, weights)
         normals = np.empty_like(points)
         raster.vertex_normals(points, self._triangles, normals)
         shadow_screen, shadow_depth = self._shadow(points)
-        shade.shade(
+        over_rows(
+            shade.shade, len(ids),
             ids, weights, points, normals, strands, uvs, shadow_screen, self._occlusion, self._triangles, self._materials,
             self._answers, self._layout, self._texels, shadow_depth, _LIGHTS, self._room, light,
         )  # fmt: skip
         image, matte = (np.empty((self.size, self.size, 3), np.uint8) for _ in range(2))
-        shade.develop(light, ids, self._layers, _CURVE, _BRIGHTEST, self._samples, image, matte)
+        over_rows(shade.develop, self.size, light, ids, self._layers, _CURVE, _BRIGHTEST, self._samples, image, matte)
         return ActorFrame(image, matte, head.world_from_camera())
 
     def lips(self, face: Expression) -> tuple[float, float]:
@@ -245,7 +247,13 @@ class Actor:
         seen = (points - np.array([0.0, 0.05, DISTANCE])) @ axes
         seen[:, :2] = (seen[:, :2] / SHADOW_REACH + 1) * (SHADOW_SIZE / 2)
         depth = np.empty((SHADOW_SIZE, SHADOW_SIZE), np.float32)
-        raster.rasterise(
-            seen, self._triangles, depth, np.empty(depth.shape, np.int32), np.empty((*depth.shape, 2), np.float32)
+        over_rows(
+            raster.rasterise,
+            SHADOW_SIZE,
+            seen,
+            self._triangles,
+            depth,
+            np.empty(depth.shape, np.int32),
+            np.empty((*depth.shape, 2), np.float32),
         )
         return seen, depth

@@ -7,7 +7,6 @@ after Kajiya and Kay 1989), eye (a wet, sharp highlight), cloth, and wet flesh o
 
 import math
 
-import numba
 import numpy as np
 
 from loquent.actor.compiled import compiled
@@ -17,7 +16,7 @@ SHADOW_BIAS = 0.005
 """Depth in volume units that a surface may lie behind the light's picture and still be lit."""
 
 
-@compiled()
+@compiled
 def _texel(texels, offset, rows, columns, u, v, out):
     """Bilinear look-up at u, v in [0, 1] (clamped) in the texture that starts at `offset`."""
     x = min(max(u * columns - 0.5, 0.0), columns - 1.001)
@@ -31,7 +30,7 @@ def _texel(texels, offset, rows, columns, u, v, out):
         out[k] = upper * (1 - fy) + lower * fy
 
 
-@compiled()
+@compiled
 def _lit(shadow_depth, x, y, z, bias):
     """Share of the key light that reaches a point: depth comparisons under a tent three texels wide each way."""
     rows, columns = shadow_depth.shape
@@ -46,7 +45,7 @@ def _lit(shadow_depth, x, y, z, bias):
     return seen / total
 
 
-@compiled()
+@compiled
 def _diffuse(answer, cosine, wrap, strand_cosine):
     if answer == HAIR:
         across = math.sqrt(max(0.0, 1.0 - strand_cosine * strand_cosine))
@@ -54,7 +53,7 @@ def _diffuse(answer, cosine, wrap, strand_cosine):
     return max(0.0, (cosine + wrap) / (1.0 + wrap))
 
 
-@compiled()
+@compiled
 def _shine(answer, cosine, half_cosine, strand_half_cosine, facing):
     if answer == HAIR:
         across = max(1e-6, 1.0 - strand_half_cosine * strand_half_cosine)
@@ -69,18 +68,20 @@ def _shine(answer, cosine, half_cosine, strand_half_cosine, facing):
     return (0.11 * half_cosine**34 + 0.05 * half_cosine**9) * fresnel * max(0.0, min(1.0, 4.0 * cosine))
 
 
-@compiled(parallel=True)
+@compiled
 def shade(
+    top, bottom,
     ids, weights, points, normals, strands, uvs, shadow_screen, occlusion, triangles, materials, answers, layout, texels,
     shadow_depth, lights, room, out,
 ):  # fmt: skip
-    """Linear light leaving every sample towards the camera, into `out` [h,w,3]; `room` [h,w,3] shows where nothing is hit.
+    """Linear light leaving the samples of rows `top` to `bottom` towards the camera, into `out` [h,w,3].
 
+    `room` [h,w,3] shows where nothing is hit.
     `lights` rows: key direction, key colour, fill direction, fill colour, rim direction, rim colour, sky colour, ground colour.
     `texels` columns: reflectance r g b, gloss, cavity (darkening of small hollows).
     """
-    height, width = ids.shape
-    for y in numba.prange(height):
+    width = ids.shape[1]
+    for y in range(top, bottom):
         texel, n, p, s, shadow = np.empty(5), np.empty(3), np.empty(3), np.empty(3), np.empty(3)
         for x in range(width):
             t = ids[y, x]
@@ -134,15 +135,15 @@ def shade(
                     out[y, x, k] += lights[2 * light + 1, k] * (texel[k] * matt + shine)
 
 
-@compiled(parallel=True)
-def develop(light, ids, layers, curve, brightest, samples, image, matte):
+@compiled
+def develop(top, bottom, light, ids, layers, curve, brightest, samples, image, matte):
     """Average every pixel's samples: light through `curve` (a table over [0, brightest]) to 8 bits, layers to shares of 255.
 
     `matte` [h,w,3] holds head, torso, background and sums to 255 in every pixel.
     """
-    height, width = image.shape[:2]
+    width = image.shape[1]
     last, count = curve.shape[0] - 1, samples * samples
-    for r in numba.prange(height):
+    for r in range(top, bottom):
         total = np.empty(3)
         for c in range(width):
             total[:] = 0.0

@@ -71,7 +71,7 @@ def _controls(
     return controls
 
 
-@compiled()
+@compiled
 def _synthesise(controls, control_hz, rate_hz, noise, widths, sound):
     """Run source and resonators sample by sample; `controls` is linearly interpolated."""
     state = np.zeros((6, 2))
