@@ -157,7 +157,7 @@ PAPER = Preset(
 _QUICK_MIX = RegionMix(head=0.50, mouth=0.18, eyes=0.06, edge=0.16)
 _QUICK_HEAD = HeadStageConfig(
     name="head",
-    share=0.72,
+    share=0.80,
     steps=3_000,
     rays=1_024,
     samples=32_768,
@@ -172,7 +172,7 @@ _QUICK_HEAD = HeadStageConfig(
 )
 _QUICK_FINE = HeadStageConfig(
     name="head-fine",
-    share=0.10,
+    share=0.08,
     steps=400,
     rays=4_096,
     frames=4,
@@ -190,7 +190,7 @@ QUICK = Preset(
     name="quick",
     condition="expression",
     head=(_QUICK_HEAD, _QUICK_FINE),
-    torso=TorsoStageConfig(share=0.18, steps=1_500, pixels=8_192, frames=4, lr_end=0.05),
+    torso=TorsoStageConfig(share=0.12, steps=1_500, pixels=8_192, frames=4, lr_end=0.05),
     occupancy="visibility",
     max_samples=64,
     betas=(0.9, 0.99),
