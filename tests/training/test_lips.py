@@ -7,7 +7,9 @@ import torch
 from loquent.training.lips import _ridge_weights, fit_lip_predictor
 
 
-def made_up_speech(n_frames: int, width: int = 6, steps: int = 24, seed: int = 0) -> tuple[torch.Tensor, np.random.Generator]:
+def made_up_speech(
+    n_frames: int, width: int = 6, steps: int = 24, seed: int = 0
+) -> tuple[torch.Tensor, np.random.Generator]:
     generator = np.random.default_rng(seed)
     stream = generator.standard_normal((2 * n_frames + steps, width))
     windows = np.stack([stream[2 * k : 2 * k + steps].T for k in range(n_frames)])

@@ -28,7 +28,10 @@ def few_codes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def small(preset: Preset, steps: int) -> Preset:
     """The preset with few and small steps, counted rather than timed."""
-    head = tuple(replace(stage, steps=steps, rays=256, samples=min(stage.samples, 2048), patch=min(stage.patch, 16)) for stage in preset.head)
+    head = tuple(
+        replace(stage, steps=steps, rays=256, samples=min(stage.samples, 2048), patch=min(stage.patch, 16))
+        for stage in preset.head
+    )
     return replace(preset, head=head, torso=replace(preset.torso, steps=steps, pixels=256), minutes=0.0)
 
 

@@ -107,9 +107,7 @@ def project(
     return torch.stack([across, down], dim=-1)
 
 
-def pixel_plane(
-    rows: Int[Tensor, "*rays"], columns: Int[Tensor, "*rays"], camera: Camera
-) -> Float[Tensor, "*rays 2"]:
+def pixel_plane(rows: Int[Tensor, "*rays"], columns: Int[Tensor, "*rays"], camera: Camera) -> Float[Tensor, "*rays 2"]:
     """Image-plane coordinates of the torso field in [-1, 1]: **row first**, ``(2r/(H-1)-1, 2c/(W-1)-1)`` (SPEC 1.4)."""
     down = rows.float() * (2.0 / (camera.height - 1)) - 1.0
     across = columns.float() * (2.0 / (camera.width - 1)) - 1.0
