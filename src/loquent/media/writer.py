@@ -23,7 +23,7 @@ from loquent.media.audio import iter_channels, resample_blocks, sound_format
 from loquent.media.picture import BT709
 from loquent.storage import atomic_path, remove_abandoned
 
-VIDEO_OPTIONS = {"crf": "18", "preset": "faster", "threads": "4"}
+VIDEO_OPTIONS = {"crf": "18", "preset": "faster", "threads": "2"}
 """Visually lossless; a fixed number of threads, because the encoded bytes depend on it."""
 AAC_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 """Sample rates that AAC knows; any other is resampled to the next higher."""
