@@ -103,9 +103,9 @@ def _frames(
     features: Float[Tensor, "steps width"],
     path: Motion,
     camera: Camera,
-    plate: Float[Tensor, "height width 3"],
+    plate: Float[Tensor, "rows columns 3"],
     frames: range,
-) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+) -> Iterator[UInt8[np.ndarray, "rows columns 3"]]:
     for first in range(frames.start, frames.stop, CONDITION_FRAMES):
         ids = torch.arange(first, min(first + CONDITION_FRAMES, frames.stop))
         for i, condition in zip(ids.tolist(), portrait.conditions(features, ids), strict=True):
