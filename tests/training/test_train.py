@@ -3,11 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from loquent.data.clip import Clip
 from loquent.errors import DivergenceError, InputError
+from loquent.media.images import read_image
 from loquent.portrait import Portrait
 from loquent.testing import make_tiny_clip
 from loquent.training import loop
@@ -52,6 +54,16 @@ def test_training_learns_the_clip_and_leaves_one_portrait(clip: Clip, tmp_path: 
     assert loaded.record["head_steps"] == 120
     assert not (tmp_path / "me.portrait.run" / "checkpoint.safetensors").exists()
     assert list((tmp_path / "me.portrait.run" / "curves").iterdir())
+
+
+def test_previews_show_truth_beside_rendering(clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "PREVIEW_S", 0.0)
+    train(clip, tmp_path / "v.portrait", small(QUICK, 3))
+    pictures = sorted((tmp_path / "v.portrait.run" / "previews").glob("head-0*.png"))
+    assert len(pictures) == 3
+    left, right = np.split(read_image(pictures[-1]).astype(float), 2, axis=1)
+    assert left.std() > 10
+    assert np.abs(left - right).mean() < np.abs(left - left.mean()).mean()
 
 
 def test_the_paper_preset_runs_with_sound_as_condition(clip: Clip, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Training the head: one class that holds the state of all head stages and takes one step at a time."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -14,11 +15,14 @@ from loquent.data.frame_store import FrameStore
 from loquent.data.sampling import FaceRegions, rectangles, sample_patch, sample_pixels
 from loquent.face import indices
 from loquent.fields.er_nerf import ErNerfHead, HeadCondition
+from loquent.fields.frozen_head import FrozenHead
 from loquent.geometry.cameras import pixel_rays
+from loquent.media.images import write_image
 from loquent.ops.composite import distortion
 from loquent.ops.ray_march import PAPER_STEP, RaySamples, march_rays
+from loquent.rendering.layers import head_over
 from loquent.rendering.occupancy import HEAD_BOX, OccupancyGrid, VisibilityGrid
-from loquent.rendering.render import CHUNK, FieldSamples, MarchSettings, RenderedRays, render_samples
+from loquent.rendering.render import CHUNK, FieldSamples, MarchSettings, RenderedRays, render_head, render_samples
 from loquent.training import losses
 from loquent.training.averaging import AveragedWeights
 from loquent.training.budget import exponential
@@ -31,6 +35,8 @@ MIN_RAYS, MAX_RAYS = 512, 16_384
 """Limits of the rays a step where their number follows the samples."""
 CARVE_FRAMES = 40
 """Frames whose head mattes rule out empty space before training."""
+PREVIEW_STRIDE = 2
+"""Every so many pixels of a preview are rendered."""
 PATCH_PLACES = ("mouth", "face", "eyes", "face")
 """Where the patches of a step are centred, in turn."""
 
@@ -129,6 +135,36 @@ class HeadTrainer:
         if stage.samples > 0 and stage.patch == 0:
             self._adapt_ray_count(stage, samples)
         return figures
+
+    @torch.no_grad()
+    def preview(self, path: Path) -> None:
+        """Write a picture of the window of one training frame, at half size: the truth beside the rendering."""
+        k = len(self.store.frames) // 2
+        window = self.store.window
+        rows, columns = torch.meshgrid(
+            torch.arange(window.top, window.bottom, PREVIEW_STRIDE),
+            torch.arange(window.left, window.right, PREVIEW_STRIDE),
+            indexing="ij",
+        )
+        shape = rows.shape
+        origins, directions = pixel_rays(
+            self.world_from_camera[k][None], self.camera, rows.reshape(-1), columns.reshape(-1)
+        )
+        chosen = torch.tensor([k], device=self.device)
+        frozen = FrozenHead(
+            self.head, self.head.test_condition(self._encode(self.inputs[chosen]), self.eye[chosen][:, None])
+        )
+        rendered = render_head(
+            lambda positions, along, ray_ids: FieldSamples(*frozen(positions, along, ray_ids)),
+            origins.to(self.device),
+            directions.to(self.device),
+            self.grid.occupied,
+            march=self.march,
+        )
+        behind = torch.from_numpy(self.store.behind[k, ::PREVIEW_STRIDE, ::PREVIEW_STRIDE].copy()).to(self.device)
+        shown = head_over(rendered.colour, rendered.opacity, behind.reshape(-1, 3).float() / 255)
+        picture = (shown.reshape(*shape, 3) * 255 + 0.5).to(torch.uint8).cpu().numpy()
+        write_image(path, np.concatenate([self.store.target[k, ::PREVIEW_STRIDE, ::PREVIEW_STRIDE], picture], axis=1))
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything a resumed run needs, as named tensors."""

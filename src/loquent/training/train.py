@@ -160,7 +160,8 @@ class _Run:
         if checkpoint is not None and checkpoint.facts["stage"] == number:
             trainer.restore(checkpoint.tensors, checkpoint.facts["trainer"])
             budget.done_steps, budget.spent_s = checkpoint.facts["done_steps"], checkpoint.facts["spent_s"]
-        run_stage(name, number, stage, trainer, budget, self.folder, curves)
+        preview = trainer.preview if isinstance(trainer, HeadTrainer) else None
+        run_stage(name, number, stage, trainer, budget, self.folder, curves, preview)
 
     def _portrait(self, head: HeadTrainer, torso: TorsoTrainer) -> Portrait:
         head.head.load_state_dict(head.averaged.tensors)
