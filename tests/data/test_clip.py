@@ -61,6 +61,16 @@ def test_what_is_written_is_read_back(folder: Path) -> None:
     assert Clip.open(folder).info == clip.info
 
 
+def test_same_track_same_bytes(folder: Path, tmp_path: Path) -> None:
+    track = Clip.open(folder).track
+    contents = set()
+    for k in range(8):
+        (tmp_path / str(k)).mkdir()
+        write_track(tmp_path / str(k), track)
+        contents.add((tmp_path / str(k) / "track.safetensors").read_bytes())
+    assert len(contents) == 1
+
+
 def test_layers_are_composited_by_their_alpha(folder: Path) -> None:
     clip = Clip.open(folder)
     behind = clip.matte(0)[3, 4, 2] / 255

@@ -39,11 +39,10 @@ def test_error_comes_where_its_result_would_have() -> None:
             raise ValueError("five")
         return i
 
-    seen = []
+    results = ordered_map(fail_at_five, range(10), n_workers=3)
+    assert [next(results) for _ in range(5)] == [0, 1, 2, 3, 4]
     with pytest.raises(ValueError, match="five"):
-        for value in ordered_map(fail_at_five, range(10), n_workers=3):
-            seen.append(value)
-    assert seen == [0, 1, 2, 3, 4]
+        next(results)
 
 
 def test_threads_end_with_the_map() -> None:

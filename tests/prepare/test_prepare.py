@@ -1,6 +1,7 @@
 """The whole road from a video to a clip, on the procedural actor, against what is known of him."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +29,16 @@ class Watch:
         self.ran: list[str] = []
         self.skipped: list[str] = []
 
-    def start(self, step: str, title: str, number: int, n_steps: int) -> None:
-        assert 1 <= number <= n_steps
+    def plan(self, efforts: Sequence[float]) -> None:
+        self.n_steps = len(efforts)
+
+    def start(self, title: str, number: int) -> None:
+        assert 1 <= number <= self.n_steps
 
     def advance(self, done: int, total: int) -> None:
         assert done >= 0
 
-    def finish(self, step: str, *, skipped: bool) -> None:
+    def finish(self, step: str, number: int, *, skipped: bool) -> None:
         (self.skipped if skipped else self.ran).append(step)
 
 

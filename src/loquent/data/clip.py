@@ -223,8 +223,9 @@ def write_info(folder: Path, info: ClipInfo) -> None:
 
 def write_track(folder: Path, track: ClipTrack) -> None:
     """Write track.safetensors."""
+    # One entry only: safetensors writes several in an order that changes from run to run.
     tensors = {name: getattr(track, name).contiguous() for name in ClipTrack.__dataclass_fields__}
-    write_bytes(folder / "track.safetensors", save(tensors, metadata={"format": FORMAT, "version": str(VERSION)}))
+    write_bytes(folder / "track.safetensors", save(tensors, metadata={"format": f"{FORMAT} {VERSION}"}))
 
 
 def _read_info(folder: Path) -> ClipInfo:

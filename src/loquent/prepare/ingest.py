@@ -24,14 +24,14 @@ from loquent.storage import write_json
 def survey_step(start_s: float, end_s: float | None) -> Step:
     """Look over the video: faces, cuts, camera."""
     parameters = {"start_s": start_s, "end_s": end_s}
-    return Step("survey", "Looking over the video", _survey, (SOURCE,), ("measured/survey.json",), 1, parameters)
+    return Step("survey", "Looking over the video", _survey, (SOURCE,), ("measured/survey.json",), 1, parameters, 7.0)
 
 
 def frames_step(size: int, start_s: float, end_s: float | None) -> Step:
     """Write frames/ at `size` pixels."""
     parameters = {"size": size, "start_s": start_s, "end_s": end_s}
     inputs, outputs = (SOURCE, "measured/survey.json"), ("frames", "measured/crop.json")
-    return Step("frames", "Cropping the frames", _write_frames, inputs, outputs, 1, parameters)
+    return Step("frames", "Cropping the frames", _write_frames, inputs, outputs, 1, parameters, 7.0)
 
 
 def timeline(video: Path, start_s: float, end_s: float | None) -> Iterator[TimedFrame]:

@@ -21,7 +21,7 @@ def landmarks_step() -> Step:
     """Landmarks of the most persistent face; blendshapes too when the Face Landmarker file is in the cache."""
     model = cached_model(FACE_LANDMARKER)
     parameters = {"model": model.name if model else "wheel", "sha256": FACE_LANDMARKER.sha256 if model else ""}
-    return Step("landmarks", "Finding landmarks", _find, ("frames",), (LANDMARKS,), 1, parameters)
+    return Step("landmarks", "Finding landmarks", _find, ("frames",), (LANDMARKS,), 1, parameters, 15.0)
 
 
 def frame_files(folder: Path) -> list[Path]:

@@ -31,18 +31,27 @@ def picture_quality_step() -> Step:
 
 def background_step() -> Step:
     """Estimate the static plate behind the person."""
-    return Step("background", "Finding the background", _find_background, ("frames", TRACK), ("background.png", PLATE))
+    return Step(
+        "background",
+        "Finding the background",
+        _find_background,
+        ("frames", TRACK),
+        ("background.png", PLATE),
+        effort=8.0,
+    )
 
 
 def mattes_step() -> Step:
     """Write mattes/: head, neck with torso, background of every usable frame."""
     inputs = ("frames", TRACK, "background.png", PLATE)
-    return Step("mattes", "Separating head, body, background", _write_mattes, inputs, ("mattes",))
+    return Step("mattes", "Separating head, body, background", _write_mattes, inputs, ("mattes",), effort=30.0)
 
 
 def torso_step() -> Step:
     """Write torso/: neck and torso in-painted under the head."""
-    return Step("torso", "Painting the torso layer", _write_torsos, ("frames", TRACK, "mattes"), ("torso",))
+    return Step(
+        "torso", "Painting the torso layer", _write_torsos, ("frames", TRACK, "mattes"), ("torso",), effort=25.0
+    )
 
 
 def _measure_pictures(work: Workplace) -> None:

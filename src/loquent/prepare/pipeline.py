@@ -31,23 +31,28 @@ _DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPE
 class Observer(Protocol):
     """Is told how a run goes; the command line draws bars from it."""
 
-    def start(self, step: str, title: str, number: int, n_steps: int) -> None: ...
+    def plan(self, efforts: Sequence[float]) -> None: ...
+
+    def start(self, title: str, number: int) -> None: ...
 
     def advance(self, done: int, total: int) -> None: ...
 
-    def finish(self, step: str, *, skipped: bool) -> None: ...
+    def finish(self, step: str, number: int, *, skipped: bool) -> None: ...
 
 
 class Silent:
     """An observer that does nothing."""
 
-    def start(self, step: str, title: str, number: int, n_steps: int) -> None:
+    def plan(self, efforts: Sequence[float]) -> None:
+        pass
+
+    def start(self, title: str, number: int) -> None:
         pass
 
     def advance(self, done: int, total: int) -> None:
         pass
 
-    def finish(self, step: str, *, skipped: bool) -> None:
+    def finish(self, step: str, number: int, *, skipped: bool) -> None:
         pass
 
 
@@ -69,6 +74,8 @@ class Step:
     """Raised when the code changes what it writes."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """Settings that change the result; JSON values."""
+    effort: float = 1.0
+    """Usual share of the whole time, in any unit; only for the time left."""
 
 
 class Workplace:
@@ -144,8 +151,9 @@ def _run_steps(steps: Sequence[Step], source: Path, source_digest: str, folder: 
     for left_over in (*folder.glob(".partial-*"), *(folder / STAMPS).glob(".partial-*")):
         _remove(left_over)  # of a run that was killed
     digests = {SOURCE: source_digest}
+    observer.plan([step.effort for step in steps])
     for number, step in enumerate(steps, start=1):
-        observer.start(step.name, step.title, number, len(steps))
+        observer.start(step.title, number)
         key = _key(step, digests)
         outputs = _valid_outputs(folder, step, key)
         skipped = outputs is not None
@@ -157,7 +165,7 @@ def _run_steps(steps: Sequence[Step], source: Path, source_digest: str, folder: 
             stamp = {"format": FORMAT, "step": step.name, "key": key, "version": step.version}
             write_json(folder / _stamp_name(step), {**stamp, "parameters": dict(step.parameters), "outputs": outputs})
         digests |= {name: described["digest"] for name, described in outputs.items()}
-        observer.finish(step.name, skipped=skipped)
+        observer.finish(step.name, number, skipped=skipped)
 
 
 def _run_one(step: Step, source: Path, folder: Path, observer: Observer) -> None:

@@ -21,6 +21,8 @@ class Bars:
     def __init__(self) -> None:
         self._whole: Progress | None = None
         self._step: Progress | None = None
+        self._ends: list[float] = [0.0]  # share of the whole that is done after each step
+        self._number = 0
 
     def __enter__(self) -> "Bars":
         return self
@@ -32,24 +34,33 @@ class Bars:
             if bar is not None:
                 bar.__exit__(kind, error, trace)
 
-    def start(self, step: str, title: str, number: int, n_steps: int) -> None:
-        """A step begins."""
-        if self._whole is None:
-            self._whole = Progress("Preparing", n_steps, unit="step").__enter__()
-        self._step = Progress(f"{title} ({number}/{n_steps})", unit="frame").__enter__()
+    def plan(self, efforts: Sequence[float]) -> None:
+        """The run begins; the steps will take times in this proportion."""
+        self._ends += [sum(efforts[: k + 1]) / sum(efforts) for k in range(len(efforts))]
+        self._whole = Progress("Preparing", 100, unit="%").__enter__()
+
+    def start(self, title: str, number: int) -> None:
+        """Step `number`, counted from 1, begins."""
+        self._number = number
+        self._step = Progress(f"{title} ({number}/{len(self._ends) - 1})", unit="frame").__enter__()
 
     def advance(self, done: int, total: int) -> None:
         """It has done `done` of `total` frames (0 = not known)."""
         assert self._step is not None
         self._step.set(done, total=total or None)
+        self._show_whole(min(1.0, done / total) if total else 0.0)
 
-    def finish(self, step: str, *, skipped: bool) -> None:
+    def finish(self, step: str, number: int, *, skipped: bool) -> None:
         """It is done, or was done before."""
         assert self._step is not None
-        assert self._whole is not None
         self._step.__exit__(None, None, None)
         self._step = None
-        self._whole.advance(note="found done" if skipped else "")
+        self._show_whole(1.0)
+
+    def _show_whole(self, share_of_step: float) -> None:
+        assert self._whole is not None
+        before, after = self._ends[self._number - 1], self._ends[self._number]
+        self._whole.set(100 * (before + share_of_step * (after - before)))
 
 
 def print_findings(findings: Sequence[Finding], *, only_doubts: bool = False) -> None:

@@ -29,7 +29,7 @@ def track_step(size: int, focal_px: float | None) -> Step:
     """Head pose, blink and mouth shape of every usable frame."""
     parameters = {"size": size, "focal_px": focal_px or prior_focal(size, size)}
     inputs, outputs = (SOURCE, "frames", LANDMARKS), (TRACK, TRACK_FIGURES)
-    return Step("track", "Measuring head pose, eyes, mouth", _measure, inputs, outputs, 2, parameters)
+    return Step("track", "Measuring head pose, eyes, mouth", _measure, inputs, outputs, 2, parameters, 25.0)
 
 
 def usable_frames(landmarks: LandmarkTrack, size: int) -> Bool[np.ndarray, "frames"]:
