@@ -1,0 +1,242 @@
+"""The portrait: one file that renders what the object renders, refusals in one paragraph, and what rendering promises."""
+
+import errno
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from loquent.data.clip import Clip
+from loquent.errors import InputError, OutputError, PortraitError
+from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead, HeadCondition
+from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
+from loquent.portrait import VERSION, Portrait, for_new_frames
+from loquent.rendering.torso import TorsoOccupancy
+from loquent.testing import make_random_portrait, make_tiny_clip
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
+    return make_tiny_clip(tmp_path_factory.mktemp("tiny"), size=24)
+
+
+@pytest.fixture(scope="module")
+def portrait(clip: Clip) -> Portrait:
+    return make_random_portrait(clip)
+
+
+@pytest.fixture
+def file(portrait: Portrait, tmp_path: Path) -> Path:
+    path = tmp_path / "me.portrait"
+    portrait.save(path)
+    return path
+
+
+def picture(portrait: Portrait, clip: Clip, i: int = 3, **options: Any) -> Tensor:
+    """Frame `i` of the clip as the portrait shows it."""
+    condition = portrait.conditions(clip.speech_features(), clip.track.frame_ids[i : i + 1])[0]
+    return portrait.render(clip.track.world_from_camera[i], condition, float(clip.eye[i]), **options)
+
+
+@pytest.mark.parametrize("condition", ["audio", "expression"])
+def test_a_saved_portrait_renders_the_same_picture(clip: Clip, tmp_path: Path, condition: Any) -> None:
+    made = make_random_portrait(clip, condition=condition, seed=5)
+    made.torso_follow.weight.normal_(std=0.05)
+    made.torso_occupancy.alpha.uniform_()
+    made.save(tmp_path / "a.portrait")
+    loaded = Portrait.load(tmp_path / "a.portrait")
+    assert torch.equal(picture(loaded, clip), picture(made, clip))
+    assert loaded.march == made.march
+    assert loaded.record == made.record
+    assert torch.equal(loaded.track_frame_ids, clip.track.frame_ids)
+    loaded.save(tmp_path / "b.portrait")
+    assert (tmp_path / "b.portrait").read_bytes() == (tmp_path / "a.portrait").read_bytes()
+
+
+def change(path: Path, facts: dict[str, Any] | None = None, drop: str = "") -> None:
+    """Write the portrait again with other facts, without one tensor."""
+    with safe_open(path, framework="pt") as whole:
+        described = json.loads(whole.metadata()["loquent"])
+        tensors = {name: whole.get_tensor(name) for name in whole.keys() if name != drop}  # noqa: SIM118
+    save_file(tensors, path, metadata={"loquent": json.dumps({**described, **(facts or {})})})
+
+
+def cut_in_half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def other_width(path: Path) -> None:
+    change(path, {"speech": {"name": "log_mel", "rate_hz": 50, "width": 99, "look_ahead_s": 0.02}})
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "half": (cut_in_half, "cut off or damaged"),
+    "empty": (lambda path: path.write_bytes(b""), "cut off or damaged"),
+    "text": (lambda path: path.write_text("Dear diary, this is no portrait. " * 40), "not a portrait"),
+    "other tensors": (lambda path: save_file({"a": torch.ones(3)}, path), "not a portrait"),
+    "other format": (lambda path: change(path, {"format": "loquent.clip"}), "not a portrait"),
+    "facts in a list": (
+        lambda path: save_file({"a": torch.ones(3)}, path, metadata={"loquent": "[1]"}),
+        "not a portrait",
+    ),
+    "future": (lambda path: change(path, {"version": VERSION + 1}), "Update Loquent"),
+    "unknown speech": (lambda path: change(path, {"speech": {"name": "whale_song"}}), "whale_song"),
+    "other speech": (other_width, "speech features"),
+    "no background": (lambda path: change(path, drop="background"), "lacks 'background'"),
+    "no head tables": (lambda path: change(path, drop="head.planes.tables"), "planes.tables"),
+    "no lips": (lambda path: change(path, drop="lips.weight"), "weight"),
+    "odd head": (lambda path: change(path, {"head": {"levels": 2, "wings": 2}}), "wings"),
+    "head is text": (lambda path: change(path, {"head": "big"}), "damaged"),
+}
+
+
+@pytest.mark.parametrize("damage", list(DAMAGES))
+def test_what_is_no_whole_portrait_is_refused_in_one_paragraph(file: Path, damage: str) -> None:
+    spoil, words = DAMAGES[damage]
+    spoil(file)
+    with pytest.raises(PortraitError) as caught:
+        Portrait.load(file)
+    message = str(caught.value)
+    assert words in message
+    assert str(file) in message
+    assert "\n" not in message
+    assert len(message) < 700
+
+
+def test_no_file_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(PortraitError, match=r"does not exist.*loquent train"):
+        Portrait.load(tmp_path / "nobody.portrait")
+
+
+def test_a_full_disk_leaves_the_old_portrait(file: Path, clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = file.read_bytes()
+    monkeypatch.setattr("loquent.storage.os.fsync", full)
+    with pytest.raises(OutputError, match="No space left"):
+        make_random_portrait(clip, seed=9).save(file)
+    with pytest.raises(OutputError, match="No space left"):
+        make_random_portrait(clip, seed=9).save(file.with_name("new.portrait"))
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+    assert file.read_bytes() == before
+
+
+def test_a_device_that_is_not_there_is_no_damage(file: Path) -> None:
+    with pytest.raises(InputError, match="--device must be"):
+        Portrait.load(file, "tpu")
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA, so asking for it is no error")
+    with pytest.raises(InputError, match="no CUDA device") as caught:
+        Portrait.load(file, "cuda")
+    assert not isinstance(caught.value, PortraitError)
+
+
+@pytest.mark.parametrize("condition", ["audio", "expression"])
+def test_conditions_follow_the_sound_around_each_frame(clip: Clip, condition: Any) -> None:
+    portrait = make_random_portrait(clip, condition=condition)
+    features = clip.speech_features()
+    ids = torch.tensor([0, 7, 3])
+    found = portrait.conditions(features, ids)
+    assert found.shape == (3, portrait.head.config.condition_width)
+    assert torch.isfinite(found).all()
+    for row, frame in zip(found, ids, strict=True):
+        torch.testing.assert_close(portrait.conditions(features, frame[None])[0], row, rtol=1e-4, atol=1e-4)
+    assert (found[1] - found[2]).abs().max() > 1e-4
+    # Long sound: what is far away does not move the lips; what is near does.
+    long = torch.randn(200, features.shape[1], generator=torch.Generator().manual_seed(0))
+    far, near = long.clone(), long.clone()
+    far[140:] = 9.0
+    near[85:115] = 9.0
+    frame = torch.tensor([50])
+    assert torch.equal(portrait.conditions(far, frame), portrait.conditions(long, frame))
+    assert not torch.equal(portrait.conditions(near, frame), portrait.conditions(long, frame))
+
+
+def test_rendering_is_repeatable_and_follows_sound_and_eyes(portrait: Portrait, clip: Clip) -> None:
+    first = picture(portrait, clip)
+    assert first.shape == (24, 24, 3)
+    assert 0 <= float(first.min()) < float(first.max()) <= 1
+    other = portrait.conditions(clip.speech_features(), torch.tensor([9]))[0]
+    assert not torch.equal(portrait.render(clip.track.world_from_camera[3], other, float(clip.eye[3])), first)
+    assert torch.equal(picture(portrait, clip), first)
+
+
+def test_another_size_shows_the_same_view(portrait: Portrait, clip: Clip) -> None:
+    big = picture(portrait, clip, camera=portrait.camera.resized(72, 72))
+    assert big.shape == (72, 72, 3)
+    pooled = torch.nn.functional.avg_pool2d(big.permute(2, 0, 1), 3).permute(1, 2, 0)
+    # Random fields are rough, so pixels differ; the picture as a whole must not.
+    seen = picture(portrait, clip)
+    assert float((pooled - seen).abs().mean()) < 0.06
+    assert float((pooled.flip(1) - seen).abs().mean()) > float((pooled - seen).abs().mean())
+    assert picture(portrait, clip, camera=portrait.camera.resized(33, 47)).shape == (33, 47, 3)
+
+
+def test_the_background_shines_through_where_nobody_is(clip: Clip) -> None:
+    portrait = make_random_portrait(clip)
+    portrait.torso_occupancy.alpha.zero_()
+    portrait.torso_occupancy.alpha[-4:] = 1  # only the lowest quarter may show a torso
+    red = torch.tensor([1.0, 0.0, 0.0]).expand(24, 24, 3)
+    own, on_red = picture(portrait, clip), picture(portrait, clip, background=red)
+    assert torch.equal(on_red[0, 0], red[0, 0])
+    torch.testing.assert_close(own[0, 0], torch.from_numpy(clip.background[0, 0]) / 255)
+    assert (own[12, 12] - clip.background[12, 12] / 255).abs().max() > 0.05  # the head
+    assert (own[23, 2] - clip.background[23, 2] / 255).abs().max() > 0.01  # the torso
+
+
+def test_behind_replaces_torso_and_plate(portrait: Portrait, clip: Clip) -> None:
+    behind = torch.rand(24, 24, 3, generator=torch.Generator().manual_seed(1))
+    kept = behind.clone()
+    shown = picture(portrait, clip, behind=behind)
+    assert torch.equal(shown[0], behind[0])
+    assert torch.equal(shown[23], behind[23])
+    assert (shown - behind).abs()[8:16, 8:16].max() > 0.05
+    assert torch.equal(behind, kept)
+
+
+def test_an_empty_volume_shows_no_head(clip: Clip) -> None:
+    behind = torch.rand(24, 24, 3)
+    assert torch.equal(picture(make_random_portrait(clip, has_head=False), clip, behind=behind), behind)
+
+
+def test_for_new_frames_keeps_what_the_fields_say() -> None:
+    torch.manual_seed(0)
+    head = ErNerfHead(ErNerfConfig(condition="expression", n_codes=5, levels=2))
+    torso = ErNerfTorso(ErNerfTorsoConfig(n_codes=6, levels=2))
+    small_head, small_torso = for_new_frames(head, torso, head.codes[3].detach(), torso.codes[4].detach())
+    assert small_head.codes.shape == (1, 4)
+    assert small_torso.codes.shape == (1, 8)
+    positions = torch.rand(50, 3) - 0.5
+    directions = torch.nn.functional.normalize(torch.randn(50, 3), dim=1)
+    audio, eye = torch.randn(1, 32), torch.tensor([[0.4]])
+    wanted = head(positions, directions, HeadCondition(audio, eye, head.codes[3:4]))
+    found = small_head(positions, directions, small_head.test_condition(audio, eye))
+    assert torch.equal(found.density, wanted.density)
+    assert torch.equal(found.colour, wanted.colour)
+    pose, plane = torch.eye(4)[None].clone(), torch.rand(50, 2) * 2 - 1
+    pose[:, 2, 3] = 3
+    shown, small = torso(plane, pose, torso.codes[4:5]), small_torso(plane, pose, small_torso.test_code(1))
+    assert torch.equal(small.alpha, shown.alpha)
+    assert torch.equal(small.colour, shown.colour)
+    assert not any(parameter.requires_grad for parameter in (*small_head.parameters(), *small_torso.parameters()))
+
+
+def test_a_full_size_portrait_takes_a_few_mebibytes(portrait: Portrait, tmp_path: Path) -> None:
+    full = replace(
+        portrait,
+        head=ErNerfHead(ErNerfConfig(condition="expression", expression_width_in=2, n_codes=1)),
+        torso=ErNerfTorso(ErNerfTorsoConfig(n_codes=1)),
+        occupied=torch.zeros(128, 128, 128, dtype=torch.bool),
+        torso_occupancy=TorsoOccupancy(),
+        background=torch.zeros(512, 512, 3, dtype=torch.uint8),
+    )
+    full.save(tmp_path / "full.portrait")
+    assert 1 < (tmp_path / "full.portrait").stat().st_size / 2**20 < 14

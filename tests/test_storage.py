@@ -1,0 +1,77 @@
+"""Files that are whole or not there, and what killed processes leave."""
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from loquent.errors import OutputError
+from loquent.storage import atomic_path, file_digest, remove_abandoned, write_bytes, write_json
+
+
+def fail_while_writing(target: Path, error: Exception) -> None:
+    with atomic_path(target) as temporary:
+        temporary.write_text("half")
+        raise error
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "folder" / "a.txt"
+    write_bytes(target, b"first")
+    with pytest.raises(RuntimeError, match="stop"):
+        fail_while_writing(target, RuntimeError("stop"))
+    assert target.read_bytes() == b"first"
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS])
+def test_a_disk_that_takes_no_more_is_named(tmp_path: Path, number: int) -> None:
+    with pytest.raises(OutputError, match=os.strerror(number)):
+        fail_while_writing(tmp_path / "a.txt", OSError(number, os.strerror(number)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError, match="Cannot write"):
+        write_bytes(tmp_path / "file" / "a.txt", b"x")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputError, match="Cannot write"):
+        write_bytes(tmp_path / "folder", b"x")
+
+
+def test_no_json_without_meaning(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "a.json", {"x": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_what_the_dead_left_of_this_file_is_removed(tmp_path: Path) -> None:
+    target, other = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    killed = """
+import os, sys
+from pathlib import Path
+from loquent.storage import atomic_path
+opened = atomic_path(Path(sys.argv[1]))
+opened.__enter__().write_text("half")
+os._exit(9)
+"""
+    subprocess.run([sys.executable, "-c", killed, str(target)], check=False)
+    subprocess.run([sys.executable, "-c", killed, str(other)], check=False)
+    with atomic_path(target) as mine:
+        mine.write_text("at work")
+        remove_abandoned(target)
+        assert mine.is_file()
+        left = [path.name for path in tmp_path.iterdir() if path != mine]
+        assert len(left) == 1
+        assert left[0].endswith("-b.mp4")
+    assert target.read_text() == "at work"
+    remove_abandoned(tmp_path / "no_folder" / "a.mp4")
+
+
+def test_digest_is_sha256_of_the_content(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert file_digest(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
