@@ -230,6 +230,7 @@ def test_memory_does_not_grow_with_the_film(portrait: Portrait, tmp_path: Path) 
     script = [sys.executable, "-c", RENDER_AND_MEASURE, str(tmp_path / "me.portrait"), *map(str, sounds)]
     printed = subprocess.run(script, capture_output=True, text=True, check=True).stdout
     short_kib, long_kib = map(int, printed.split())
-    # 350 more pictures of 96 x 96 x 3, kept, would take 9 MiB as bytes and 37 MiB as numbers; sound and features take 1.
-    assert long_kib - short_kib < 6 * 1024
+    # 350 more pictures of 96 x 96 x 3, kept, would take 10 MiB as bytes and 37 MiB as numbers. The longer sound with its
+    # features, and an encoder that has filled its look-ahead, take 6.
+    assert long_kib - short_kib < 12 * 1024
     assert probe(tmp_path / "long.wav.mp4").n_frames == 400
