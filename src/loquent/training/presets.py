@@ -83,6 +83,9 @@ class TorsoStageConfig:
     """Learning rate of the networks, anchors and codes."""
     lr_end: float = 0.5
     """Factor on both at the end; exponential from 1."""
+    matte: float = 0.0
+    """Weight of the squared difference between alpha and the torso matte: without it, alpha and colour share the blame
+    for every background pixel, and a short training leaves a haze there."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +193,7 @@ QUICK = Preset(
     name="quick",
     condition="expression",
     head=(_QUICK_HEAD, _QUICK_FINE),
-    torso=TorsoStageConfig(share=0.12, steps=1_500, pixels=8_192, frames=4, lr_end=0.05),
+    torso=TorsoStageConfig(share=0.12, steps=1_500, pixels=8_192, frames=4, lr_end=0.05, matte=0.1),
     occupancy="visibility",
     max_samples=64,
     betas=(0.9, 0.99),

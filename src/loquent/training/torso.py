@@ -47,11 +47,13 @@ class TorsoTrainer:
         self.world_from_camera = clip.track.world_from_camera[list(frames)].to(device)
         self.background = torch.from_numpy(clip.background).to(device).float().reshape(-1, 3) / 255
         self.target = np.empty((len(frames), self.camera.height * self.camera.width, 3), np.uint8)
+        self.alpha = np.empty(self.target.shape[:2], np.uint8)
         ever = np.zeros(self.camera.height * self.camera.width, bool)
 
         def load_one(k: int) -> None:
             self.target[k] = (clip.torso_over_background(frames[k]) * 255 + 0.5).astype(np.uint8).reshape(-1, 3)
-            np.logical_or(ever, clip.torso(frames[k])[..., 3].reshape(-1) > 8, out=ever)
+            self.alpha[k] = clip.torso(frames[k])[..., 3].reshape(-1)
+            np.logical_or(ever, self.alpha[k] > 8, out=ever)
             tick()
 
         with ThreadPoolExecutor(2) as pool:
@@ -92,6 +94,9 @@ class TorsoTrainer:
         blended = out.colour * out.alpha[:, None] + self.background[flat] * (1 - out.alpha[:, None])
         error = losses.squared_error(blended.clamp(0, 1), target).mean()
         loss = error + self.torso.anchor_weight_loss()
+        if stage.matte > 0:
+            matte = torch.from_numpy(self.alpha[chosen[:, None], pixels]).to(self.device).float().reshape(-1) / 255
+            loss = loss + stage.matte * (out.alpha - matte).square().mean()
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         figures = {"loss": float(loss.detach()), "psnr": -10 * float(np.log10(max(float(error.detach()), 1e-10)))}
