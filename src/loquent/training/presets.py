@@ -160,7 +160,7 @@ PAPER = Preset(
 _QUICK_MIX = RegionMix(head=0.50, mouth=0.18, eyes=0.06, edge=0.16)
 _QUICK_HEAD = HeadStageConfig(
     name="head",
-    share=0.80,
+    share=0.76,
     steps=3_000,
     rays=1_024,
     samples=32_768,
@@ -193,7 +193,7 @@ QUICK = Preset(
     name="quick",
     condition="expression",
     head=(_QUICK_HEAD, _QUICK_FINE),
-    torso=TorsoStageConfig(share=0.12, steps=1_500, pixels=8_192, frames=4, lr_end=0.05, matte=0.1),
+    torso=TorsoStageConfig(share=0.16, steps=1_500, pixels=8_192, frames=4, lr_end=0.05, matte=0.1),
     occupancy="visibility",
     max_samples=64,
     betas=(0.9, 0.99),
