@@ -3,6 +3,7 @@
 import errno
 import json
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -209,6 +210,15 @@ def test_a_full_disk(
     ):
         assert "No space left" in refusal(capsys, *words)
     assert not [name for name in listing(tmp_path) if (tmp_path / name).is_file()]
+
+
+def test_only_a_full_disk_is_hushed_in_a_thread(capsys: pytest.CaptureFixture[str]) -> None:
+    """TensorBoard writes in a thread and raises the error again in the command, which reports it."""
+    for error in (OSError(errno.ENOSPC, "No space left on device"), RuntimeError("odd")):
+        cli._report_thread(threading.ExceptHookArgs((type(error), error, None, None)))
+    shown = capsys.readouterr().err
+    assert "No space" not in shown
+    assert "odd" in shown
 
 
 def test_the_stage_itself_is_sound(capsys: pytest.CaptureFixture[str], stage: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import errno
 import inspect
 import os
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -253,6 +254,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     is_debugging = "--debug" in words or bool(os.environ.get("LOQUENT_DEBUG"))
+    if arguments is None and not is_debugging:  # the whole process is ours
+        threading.excepthook = _report_thread
     words = [word for word in words if word != "--debug"]
     if words in (["--version"], ["-V"]):
         print(f"loquent {__version__}")
@@ -277,7 +280,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if is_debugging:
             raise
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if _is_full_disk(error):
             print(
                 f"loquent {words[0]}: the disk is full ({error}). Free some space, then run the same command again.",
                 file=sys.stderr,
@@ -289,6 +292,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+
+
+def _is_full_disk(error: BaseException | None) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _report_thread(failure: threading.ExceptHookArgs) -> None:
+    """A full disk that a thread (TensorBoard's) met is raised again where a command waits for it, and reported there."""
+    if not _is_full_disk(failure.exc_value):
+        threading.__excepthook__(failure)
 
 
 def _overview() -> str:
