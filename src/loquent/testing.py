@@ -157,7 +157,9 @@ def make_tiny_clip(folder: Path, *, n_frames: int = 11, size: int = 32, seed: in
     write_wav(folder / "sound.wav", generator.standard_normal(steps * 320).astype(np.float32) * 0.1, 16_000)
     write_bytes(folder / "speech" / "log_mel.safetensors", save({"features": torch.from_numpy(features)}))
     expression = torch.from_numpy(np.stack([opening, np.roll(opening, 1)], axis=1)).float()
-    track = ClipTrack(frame_ids, poses, landmarks, torch.rand(n_frames, 2), expression)
+    track = ClipTrack(
+        frame_ids, poses, landmarks, torch.from_numpy(generator.random((n_frames, 2))).float(), expression
+    )
     info = ClipInfo("tiny", size, size, camera.fx, int(frame_ids[-1]) + 1, default_train_count(n_frames))
     write_track(folder, track)
     write_info(folder, info)
