@@ -117,6 +117,9 @@ def test_damaged_picture_is_named_when_it_is_read(folder: Path) -> None:
     write_image(folder / "frames/000001.jpg", np.zeros((5, 5, 3), np.uint8))
     with pytest.raises(ClipError, match="the clip promises"):
         clip.frame(1)
+    (folder / "background.png").write_bytes(b"\x89PNG half")
+    with pytest.raises(ClipError, match=r"background\.png.*loquent prepare"):
+        _ = clip.background
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,10 @@ class Clip:
     @cached_property
     def background(self) -> UInt8[np.ndarray, "height width 3"]:
         """The static plate behind the person."""
-        return read_image(self.folder / "background.png")[..., :3]
+        try:
+            return read_image(self.folder / "background.png")[..., :3]
+        except InputError as cause:
+            raise ClipError(f"{cause} Run `loquent prepare` again to restore it.") from cause
 
     def target(self, i: int, window: Slices = WHOLE) -> Float[np.ndarray, "rows columns 3"]:
         """The training target in [0, 1]: the frame with its background pixels taken from the plate (SPEC 1.1, gt_imgs).
