@@ -12,12 +12,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "loquent"
-EVERYBODY_MAY = {"errors", "progress", "storage", "__version__"}
+EVERYBODY_MAY = {"errors", "pretrained", "progress", "storage", "__version__"}
 OWNERS = {
     "av": {"media"},
     "mediapipe": {"face"},
     "numba": {"actor", "ops"},
-    "pooch": {"face"},
+    "pooch": {"pretrained"},
     "tensorboard": {"training"},
     "torchaudio": set(),
     "torchmetrics": {"evaluation"},

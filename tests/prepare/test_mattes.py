@@ -4,9 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
+from loquent.face.head_region import head_region
 from loquent.face.indices import CHIN, FOREHEAD_TOP, NOSE_TIP
 from loquent.prepare.background import BackgroundPlate
-from loquent.prepare.mattes import estimate_mattes, head_region, person_alpha, steady_landmarks
+from loquent.prepare.mattes import estimate_mattes, person_alpha, steady_landmarks
 
 RIGHT_SIDE = (127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148)
 LEFT_SIDE = (356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377)

@@ -8,10 +8,11 @@ from jaxtyping import UInt8
 from safetensors.numpy import load_file, save
 
 from loquent.face.landmarks import LandmarkTrack, detect_all
-from loquent.face.models import FACE_LANDMARKER, cached_model
+from loquent.face.models import FACE_LANDMARKER
 from loquent.media.images import read_image
 from loquent.prepare.parallel import ordered_map
 from loquent.prepare.pipeline import Step, Workplace
+from loquent.pretrained import cached_model
 from loquent.storage import write_bytes
 
 LANDMARKS = "measured/landmarks.safetensors"

@@ -10,7 +10,7 @@ parallel.
    matte: this finds hair strands and soft edges. Where that equation does not hold (plate unknown, noisy, or of the person's
    own colour; a pixel that is no mixture of the two) the segmenter's matte is used, moved onto the picture's edges by a
    guided filter.
-2. What of the person is head (:func:`head_region`). A curve drawn from the face mesh, slightly outside chin and jaw so that
+2. What of the person is head (`loquent.face.head_region`). A curve drawn from the face mesh, just outside chin and jaw so that
    the head contains the whole chin and its edge, up to below the ear lobes, and outwards from there. It follows the mouth
    because the mesh does. Ears, glasses and hair above it are head; hair that falls below the ear lobes beside the neck or
    over the shoulders is torso, since it hangs on the shoulders rather than turns with the head.
@@ -22,7 +22,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-from loquent.face.indices import CHIN, FOREHEAD_TOP, NOSE_TIP, RIGID
+from loquent.face.head_region import head_region
+from loquent.face.indices import RIGID
 from loquent.prepare.background import BackgroundPlate
 
 _BAND_IN_PX: Final = 7.0
@@ -41,19 +42,6 @@ _CONTRAST: Final = 6.0
 """The mixture is trusted half when person and plate differ by this many noise deviations."""
 _MIN_NOISE: Final = 2.0
 """Noise never counts as less than this many grey levels (compression)."""
-
-_FINER: Final = 4
-"""Subdivisions of a pixel along each axis when the head's outline is drawn."""
-
-_RIGHT_JAW: Final = (132, 58, 172, 136, 150, 149, 176, 148)
-"""Mesh points on the person's right, from under the ear to the chin."""
-_LEFT_JAW: Final = (361, 288, 397, 365, 379, 378, 400, 377)
-"""Their mirror points."""
-_JAW_MARGIN: Final = (0.07, 0.055, 0.045, 0.035, 0.03, 0.03, 0.03, 0.03)
-"""How far outside these points the curve runs, in face widths: jowls and jaw angle stand out beyond the mesh's rim."""
-_CHIN_MARGIN: Final = 0.035
-_EAR: Final = (234, 454)
-"""Mesh rim in front of the right and left ear; their distance is the face width."""
 
 
 def estimate_mattes(
@@ -135,53 +123,6 @@ def person_alpha(
     highest = (depth / scale + _BAND_OUT_PX) / (_BAND_OUT_PX - _SURE_PX)
     alpha = np.clip(alpha, np.clip(lowest, 0, 1), np.clip(highest, 0, 1))
     return np.asarray(np.clip((alpha - 0.02) / 0.96, 0, 1), np.float32)
-
-
-def head_region(landmarks_px: Float[np.ndarray, "478 3"], height: int, width: int) -> Float[np.ndarray, "height width"]:
-    """1 where a pixel of the person is head, 0 where it is neck or torso, soft over about two pixels between them."""
-    outline = _head_outline(landmarks_px.astype(np.float64), height, width)
-    # Filled at four times the size and averaged: OpenCV's own anti-aliasing jumps by whole steps when the outline creeps.
-    corners = np.round((outline * _FINER - 0.5) * 16).astype(np.int32)
-    fine = np.zeros((height * _FINER, width * _FINER), np.uint8)
-    cv2.fillPoly(fine, [corners], (255,), cv2.LINE_8, shift=4)
-    region = cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    return np.asarray(cv2.GaussianBlur(region, (0, 0), 0.8 * max(1.0, height / 450)), np.float32)
-
-
-def _head_outline(points: np.ndarray, height: int, width: int) -> Float[np.ndarray, "corners 2"]:
-    """Closed outline in pixels (u, v): the curve under the jaw, closed far above and beside the picture."""
-    right, left = points[_EAR[0]], points[_EAR[1]]
-    face_width = float(np.linalg.norm(left - right))
-    across = (left - right) / max(face_width, 1e-6)  # unit vector towards the person's left, with depth
-    middle = points[[FOREHEAD_TOP, 168, NOSE_TIP, CHIN], :2].mean(0)
-    sides = []
-    for indices, outwards in ((_RIGHT_JAW, -across[:2]), (_LEFT_JAW, across[:2])):
-        jaw = points[list(indices), :2]
-        away = jaw - middle
-        away /= np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-6)
-        jaw = jaw + away * (np.array(_JAW_MARGIN) * face_width)[:, None]
-        # Under the ear lobe the curve turns outwards; farther out it climbs, so that a raised shoulder stays below it.
-        level = 0.3 * points[indices[0], :2] + 0.7 * points[indices[1], :2]
-        side = np.array([np.sign(outwards[0]) or 1.0, 0.0])
-        outwards = (outwards + side) / 2
-        lobe = level + outwards * 0.13 * face_width
-        beyond = level + outwards * 0.40 * face_width + np.array([0.0, -0.05 * face_width])
-        far = beyond + np.array([side[0], -0.6]) * (width + height)
-        sides.append([far, beyond, lobe, *jaw[1:]])
-    chin = points[CHIN, :2]
-    down = (chin - middle) / max(float(np.linalg.norm(chin - middle)), 1e-6)
-    curve = np.array([*sides[0], chin + down * _CHIN_MARGIN * face_width, *sides[1][::-1]])
-    ends = np.array([[curve[-1, 0], -height], [curve[0, 0], -height]])
-    return np.concatenate([_round_off(curve), ends])
-
-
-def _round_off(corners: np.ndarray) -> np.ndarray:
-    """Cut the corners of an open line three times (Chaikin): a smooth curve inside the corners' hull; ends stay."""
-    for _ in range(3):
-        before, after = corners[:-1], corners[1:]
-        cut = np.stack([0.75 * before + 0.25 * after, 0.25 * before + 0.75 * after], axis=1).reshape(-1, 2)
-        corners = np.concatenate([corners[:1], cut, corners[-1:]])
-    return corners
 
 
 def _unmix(

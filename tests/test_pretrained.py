@@ -8,7 +8,8 @@ import pooch
 import pytest
 
 from loquent.errors import DependencyError, InputError
-from loquent.face.models import CACHE_VARIABLE, FACE_LANDMARKER, cache_folder, cached_model, fetch_model
+from loquent.face.models import FACE_LANDMARKER
+from loquent.pretrained import CACHE_VARIABLE, cache_folder, cached_model, fetch_model, need_model
 
 SMALL = replace(FACE_LANDMARKER, name="small.task", sha256=hashlib.sha256(b"weights").hexdigest())
 
@@ -47,5 +48,12 @@ def test_offline_says_which_file_to_put_where(cache: Path, monkeypatch: pytest.M
     monkeypatch.setattr(pooch, "retrieve", no_network)
     with pytest.raises(DependencyError, match=r"small\.task.*no route to host") as caught:
         fetch_model(SMALL)
+    assert str(cache / SMALL.name) in str(caught.value)
+    assert SMALL.url in str(caught.value)
+
+
+def test_needing_what_is_not_there_says_which_file_to_put_where(cache: Path) -> None:
+    with pytest.raises(DependencyError, match=SMALL.sha256) as caught:
+        need_model(SMALL)
     assert str(cache / SMALL.name) in str(caught.value)
     assert SMALL.url in str(caught.value)

@@ -1,0 +1,98 @@
+"""Pretrained files too large or too young to come with the wheels: where they come from, and the folder they are kept in.
+
+Nothing is downloaded unless :func:`fetch_model` is called; every other function works with what is in the cache.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pooch
+
+from loquent.errors import DependencyError, InputError
+from loquent.storage import file_digest
+
+CACHE_VARIABLE: Final = "LOQUENT_CACHE"
+"""Environment variable that names the cache folder."""
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """One file of pretrained weights."""
+
+    name: str
+    """File name in the cache folder."""
+    url: str
+    """Where it is published."""
+    sha256: str
+    """Digest of the file; another content is refused."""
+    licence: str
+    """Licence and owner, shown to the user."""
+    meaning: str
+    """What it does, in one line."""
+
+
+def cache_folder() -> Path:
+    """The folder of model files: ``$LOQUENT_CACHE``, or the system's cache folder for this user. It may not exist yet."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    return Path(chosen).expanduser() if chosen else Path(pooch.os_cache("loquent"))
+
+
+def cached_model(model: ModelFile) -> Path | None:
+    """The file if it is in the cache and whole, else None; nothing is downloaded.
+
+    Raises:
+        InputError: a file of that name is there but its content is another one (half a download, another version).
+    """
+    path = cache_folder() / model.name
+    if not path.is_file():
+        return None
+    digest = file_digest(path)
+    if digest != model.sha256:
+        raise InputError(
+            f"{path} is not the expected {model.name}: its sha256 is {digest}, wanted was {model.sha256}. "
+            f"Delete it, or put there the file from {model.url}."
+        )
+    return path
+
+
+def need_model(model: ModelFile) -> Path:
+    """The file from the cache.
+
+    Raises:
+        DependencyError: it is not there; the message says where it is published and where to put it.
+        InputError: the cached file has another content.
+    """
+    cached = cached_model(model)
+    if cached is None:
+        raise DependencyError(
+            f"the file {model.name} ({model.meaning}; {model.licence}) is not in the model cache: download {model.url} "
+            f"(sha256 {model.sha256}) and put it at {cache_folder() / model.name}"
+        )
+    return cached
+
+
+def fetch_model(model: ModelFile) -> Path:
+    """The file from the cache, downloaded into it first if it is not there.
+
+    Raises:
+        DependencyError: it could not be downloaded; the message says which file to put where by hand.
+        InputError: the cached file has another content.
+    """
+    cached = cached_model(model)
+    if cached is not None:
+        return cached
+    target = cache_folder() / model.name
+    try:
+        pooch.retrieve(model.url, known_hash=f"sha256:{model.sha256}", fname=target.name, path=target.parent)
+    except (OSError, ValueError) as cause:  # requests' errors are OSErrors; a wrong digest is a ValueError
+        raise DependencyError(
+            f"The model file {model.name} ({model.meaning}; {model.licence}) could not be downloaded ({cause}). "
+            f"Download {model.url} on a connected machine and put it at {target}, "
+            f"or set {CACHE_VARIABLE} to the folder that holds it."
+        ) from cause
+    return target
+
+
+__all__ = ["CACHE_VARIABLE", "ModelFile", "cache_folder", "cached_model", "fetch_model", "need_model"]
