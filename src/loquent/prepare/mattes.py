@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from loquent.face.head_region import head_region
-from loquent.face.indices import RIGID
+from loquent.face.indices import NOSE_TIP, RIGID
 from loquent.prepare.background import BackgroundPlate
 
 _BAND_IN_PX: Final = 7.0
