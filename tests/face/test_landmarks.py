@@ -16,6 +16,7 @@ from loquent.face.blink import closedness
 from loquent.face.head_pose import fit_head_pose, prior_focal
 from loquent.face.landmarks import LandmarkDetector, detect_all
 from loquent.face.lips import lip_opening
+from loquent.face.mesh import Face
 from loquent.geometry.cameras import Camera
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
@@ -126,3 +127,11 @@ def test_blendshapes_agree_with_the_lids() -> None:
     by_lids = closedness(track.points_px).mean(axis=1)
     by_shapes = track.blendshapes[:, [9, 10]].mean(axis=1)
     assert np.corrcoef(by_lids, by_shapes)[0, 1] > 0.9
+
+
+def test_a_box_is_the_square_around_the_skin() -> None:
+    points = np.zeros((478, 3), np.float32)
+    points[:468, 0], points[:468, 1] = np.linspace(10, 50, 468), np.linspace(100, 120, 468)
+    points[468:] = 999  # the irises do not count
+    box = Face(points).box
+    assert (box.u, box.v, box.side_px) == (30, 110, 40)

@@ -5,21 +5,20 @@ to the head's own middle. They come from MediaPipe's weak-perspective model, so 
 """
 
 import contextlib
-import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Int, UInt8
 
 from loquent.errors import InputError
-from loquent.face.detection import FaceDetector, face_detector
-from loquent.face.indices import N_LANDMARKS, N_MESH
-from loquent.face.quiet import quiet_stderr
+from loquent.face.detection import FaceBox, FaceDetector, face_detector
+from loquent.face.indices import N_LANDMARKS
+from loquent.face.mesh import Face, FaceGraph, TaskGraph, WheelGraph
 
 N_BLENDSHAPES: Final = 52
 """Blendshapes of the Face Landmarker, in its own order; 9 and 10 are the left and right blink."""
@@ -29,40 +28,6 @@ _CROP_SIDE_PX: Final = 384
 """Parts smaller than this are enlarged to it before they are searched."""
 _TILE_MINIMUM_PX: Final = 320
 """Pictures are searched in tiles only when they are larger than this; smaller ones hold no small face worth having."""
-
-
-class _Place(NamedTuple):
-    """Where to search for a face: a square in pixels."""
-
-    u: float
-    v: float
-    side_px: float
-
-
-@dataclass(frozen=True)
-class Face:
-    """One face in one picture."""
-
-    points_px: Float32[np.ndarray, "478 3"]
-    """u, v in pixels and depth on the same scale."""
-    blendshapes: Float32[np.ndarray, "52"] | None = None
-    """How active each of MediaPipe's 52 blendshapes is, 0 to 1; None without the Face Landmarker file."""
-
-    @property
-    def middle_px(self) -> Float32[np.ndarray, "2"]:
-        """u, v of the middle of the box around the skin points."""
-        skin = self.points_px[:N_MESH, :2]
-        return np.asarray((skin.min(axis=0) + skin.max(axis=0)) / 2)
-
-    @property
-    def size_px(self) -> float:
-        """Larger side of the box around the skin points."""
-        return float(np.ptp(self.points_px[:N_MESH, :2], axis=0).max())
-
-    @property
-    def place(self) -> _Place:
-        """Where to look for this face on the next picture."""
-        return _Place(float(self.middle_px[0]), float(self.middle_px[1]), self.size_px)
 
 
 @dataclass(frozen=True)
@@ -105,8 +70,8 @@ class LandmarkDetector:
         self.has_blendshapes = task_file is not None
         self._max_faces = max_faces
         self._task_file = task_file
-        self._search: _MeshGraph | _TaskGraph = self._graph(is_tracking)
-        self._search_part: _MeshGraph | _TaskGraph | None = None
+        self._search: FaceGraph = self._graph(is_tracking)
+        self._search_part: FaceGraph | None = None
         self._find_boxes: FaceDetector | None = None
         self._resources = contextlib.ExitStack()
         self._last: Face | None = None
@@ -131,7 +96,7 @@ class LandmarkDetector:
         image = np.ascontiguousarray(image)
         faces = self._search(image)
         if not faces and self._last is not None:
-            faces = self._search_around([self._last.place], image)
+            faces = self._search_around([self._last.box], image)
         if not faces:
             faces = self._search_around(self._candidates(image), image)
         faces.sort(key=lambda face: -face.size_px)
@@ -139,12 +104,12 @@ class LandmarkDetector:
             self._last = faces[0]
         return faces
 
-    def _graph(self, is_tracking: bool) -> "_MeshGraph | _TaskGraph":
+    def _graph(self, is_tracking: bool) -> FaceGraph:
         if self._task_file is None:
-            return _MeshGraph(is_tracking, self._max_faces)
-        return _TaskGraph(self._task_file, is_tracking, self._max_faces)
+            return WheelGraph(is_tracking, self._max_faces)
+        return TaskGraph(self._task_file, is_tracking, self._max_faces)
 
-    def _search_around(self, places: list[_Place], image: np.ndarray) -> list[Face]:
+    def _search_around(self, places: list[FaceBox], image: np.ndarray) -> list[Face]:
         """Search square parts around `places`, enlarged when they are small."""
         if self._search_part is None:
             self._search_part = self._graph(is_tracking=False)
@@ -166,7 +131,7 @@ class LandmarkDetector:
                     faces.append(found)
         return faces
 
-    def _candidates(self, image: np.ndarray) -> list[_Place]:
+    def _candidates(self, image: np.ndarray) -> list[FaceBox]:
         """Places of the long-range face detector on the picture and, if that sees none, on four overlapping tiles."""
         if self._find_boxes is None:
             self._find_boxes = self._resources.enter_context(face_detector())
@@ -177,7 +142,7 @@ class LandmarkDetector:
                 for left in (0, width - width * 5 // 8):
                     tile = image[top : top + height * 5 // 8, left : left + width * 5 // 8]
                     found += [(left, top, box) for box in self._find_boxes(tile)]
-        return [_Place(left + box.u, top + box.v, box.side_px) for left, top, box in found]
+        return [replace(box, u=left + box.u, v=top + box.v) for left, top, box in found]
 
 
 def detect_all(
@@ -246,95 +211,4 @@ def _distance_px(one: Face, other: Face) -> float:
     return float(np.linalg.norm(one.middle_px - other.middle_px))
 
 
-class _QuietGraph:
-    """A MediaPipe graph that is silent: its threads write notices after it is made and when it first follows a face."""
-
-    def __init__(self) -> None:
-        self._has_found = False
-
-    def _warm_up(self) -> None:
-        self(np.zeros((64, 64, 3), np.uint8))
-
-    def __call__(self, image: np.ndarray) -> list[Face]:
-        if self._has_found:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                return self._find(image)
-        with quiet_stderr():
-            faces = self._find(image)
-        self._has_found = len(faces) > 0
-        return faces
-
-    def _find(self, image: np.ndarray) -> list[Face]:
-        raise NotImplementedError
-
-
-class _MeshGraph(_QuietGraph):
-    """The face mesh with refined eyes and lips that comes inside MediaPipe's wheel."""
-
-    def __init__(self, is_tracking: bool, max_faces: int) -> None:
-        super().__init__()
-        with quiet_stderr():
-            import mediapipe
-
-            self._graph = mediapipe.solutions.face_mesh.FaceMesh(
-                static_image_mode=not is_tracking, max_num_faces=max_faces, refine_landmarks=True
-            )
-        self._warm_up()
-
-    def _find(self, image: np.ndarray) -> list[Face]:
-        found = self._graph.process(image).multi_face_landmarks or []
-        return [Face(_pixels(one.landmark, image)) for one in found]
-
-    def close(self) -> None:
-        self._graph.close()
-
-
-class _TaskGraph(_QuietGraph):
-    """The Face Landmarker of MediaPipe's Tasks interface: landmarks and blendshapes."""
-
-    def __init__(self, task_file: Path, is_tracking: bool, max_faces: int) -> None:
-        super().__init__()
-        with quiet_stderr():
-            import mediapipe
-            from mediapipe.tasks.python import BaseOptions, vision
-
-            self._new_picture: Any = mediapipe.Image
-            self._rgb = mediapipe.ImageFormat.SRGB
-            mode = vision.RunningMode.VIDEO if is_tracking else vision.RunningMode.IMAGE
-            self._graph = vision.FaceLandmarker.create_from_options(
-                vision.FaceLandmarkerOptions(
-                    base_options=BaseOptions(model_asset_buffer=task_file.read_bytes()),
-                    running_mode=mode,
-                    num_faces=max_faces,
-                    output_face_blendshapes=True,
-                )
-            )
-        self._is_tracking = is_tracking
-        self._time_ms = 0
-        self._warm_up()
-
-    def _find(self, image: np.ndarray) -> list[Face]:
-        picture = self._new_picture(image_format=self._rgb, data=image)
-        if self._is_tracking:
-            found = self._graph.detect_for_video(picture, self._time_ms)
-            self._time_ms += 40
-        else:
-            found = self._graph.detect(picture)
-        pairs = zip(found.face_landmarks, found.face_blendshapes, strict=True)
-        return [
-            Face(_pixels(points, image), np.array([shape.score for shape in shapes], np.float32))
-            for points, shapes in pairs
-        ]
-
-    def close(self) -> None:
-        self._graph.close()
-
-
-def _pixels(points: Any, image: np.ndarray) -> np.ndarray:
-    """MediaPipe's normalised points as pixels; its depth is on the scale of x."""
-    height, width = image.shape[:2]
-    return np.array([(point.x * width, point.y * height, point.z * width) for point in points], np.float32)
-
-
-__all__ = ["N_BLENDSHAPES", "Face", "LandmarkDetector", "LandmarkTrack", "detect_all"]
+__all__ = ["N_BLENDSHAPES", "LandmarkDetector", "LandmarkTrack", "detect_all"]
