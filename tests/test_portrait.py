@@ -15,7 +15,8 @@ from torch import Tensor
 
 from loquent.data.clip import Clip
 from loquent.errors import InputError, OutputError, PortraitError
-from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead, HeadCondition
+from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
+from loquent.fields.head import HeadCondition
 from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
 from loquent.portrait import VERSION, Portrait, for_new_frames
 from loquent.rendering.torso import TorsoOccupancy

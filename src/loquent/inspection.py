@@ -14,7 +14,7 @@ from loquent.speech.kinds import speech_kind
 def describe(portrait: Portrait, path: Path) -> dict[str, Any]:
     """The facts about a portrait read from `path`, as JSON values."""
     kind = speech_kind(portrait.speech_kind)
-    fields = (portrait.head, portrait.torso)
+    fields = [field for field in (portrait.head, portrait.torso) if field is not None]
     return {
         "file": path.name,
         "version": VERSION,
@@ -22,7 +22,8 @@ def describe(portrait: Portrait, path: Path) -> dict[str, Any]:
         "picture": f"{portrait.camera.width} x {portrait.camera.height}",
         "focal_px": round(portrait.camera.fx, 1),
         "parameters": sum(p.numel() for part in fields for p in part.parameters()),
-        "head": f"ER-NeRF, {portrait.head.config.levels} levels, driven by {portrait.head.config.condition}",
+        "head": f"{portrait.head.kind}, driven by {portrait.head.inputs}",
+        "torso": portrait.torso.kind if portrait.torso else "none",
         "occupied_share": round(float(portrait.occupied.float().mean()), 4),
         "speech": f"{kind.name}, {kind.rate_hz} Hz, {kind.width} values, looks {kind.look_ahead_s} s ahead",
         "track_s": round(len(portrait.track) / 25, 2),

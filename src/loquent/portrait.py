@@ -5,7 +5,7 @@ sizes, camera, kind of speech features, training record and licences (docs/data-
 """
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,16 @@ from safetensors.torch import save
 from torch import Tensor
 
 from loquent.errors import InputError, PortraitError
-from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead, HeadCondition
-from loquent.fields.frozen_head import FrozenHead
-from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
+from loquent.fields.head import HeadCondition, HeadField
+from loquent.fields.kinds import describe_field, freeze, make_head, make_torso
+from loquent.fields.plane_torso import TorsoField
 from loquent.fields.torso_follow import TorsoFollow
 from loquent.geometry.cameras import Camera, pixel_plane, pixel_rays
 from loquent.motion import Motion
 from loquent.nn.lip_predictor import WINDOW_STEPS, LipPredictor
 from loquent.ops.ray_march import Box
 from loquent.rendering.cells import pack_bits, unpack_bits
-from loquent.rendering.layers import box_region, head_over, torso_over
+from loquent.rendering.layers import Region, box_region, head_over, torso_over
 from loquent.rendering.occupancy import occupied_box
 from loquent.rendering.render import Field, FieldSamples, MarchSettings, render_head
 from loquent.rendering.torso import TorsoOccupancy, render_torso
@@ -37,17 +37,18 @@ from loquent.speech.windows import frame_contexts, frame_windows
 from loquent.storage import remove_abandoned, write_bytes
 
 FORMAT = "loquent.portrait"
-VERSION = 1
+VERSION = 2
+"""1 knew only ER-NeRF's fields, always with a torso; it is read as well."""
 
 
 @dataclass
 class Portrait:
     """One person, ready to speak. Rendering changes nothing in it: the same arguments give the same picture."""
 
-    head: ErNerfHead
+    head: HeadField
     """The head field; it keeps one appearance code, the one for new frames."""
-    torso: ErNerfTorso
-    """The torso field; likewise."""
+    torso: TorsoField | None
+    """The torso field; likewise. None in an imported head, which stands before the plate alone."""
     occupied: Bool[Tensor, "cells cells cells"]
     """Cells of the volume where the head may be."""
     torso_occupancy: TorsoOccupancy
@@ -103,8 +104,8 @@ class Portrait:
         facts = {
             "format": FORMAT,
             "version": VERSION,
-            "head": asdict(self.head.config),
-            "torso": asdict(self.torso.config),
+            "head": describe_field(self.head),
+            "torso": describe_field(self.torso) if self.torso else None,
             "camera": asdict(self.camera),
             "march": asdict(self.march),
             "speech": asdict(kind),
@@ -114,7 +115,7 @@ class Portrait:
         }
         tensors = {
             **{f"head.{name}": value for name, value in self.head.state_dict().items()},
-            **{f"torso.{name}": value for name, value in self.torso.state_dict().items()},
+            **{f"torso.{name}": value for name, value in (self.torso.state_dict() if self.torso else {}).items()},
             **{f"torso_follow.{name}": value for name, value in self.torso_follow.state_dict().items()},
             **{f"lips.{name}": value for name, value in (self.lips.state_dict() if self.lips else {}).items()},
             "occupied": pack_bits(self.occupied.reshape(-1)),
@@ -132,7 +133,8 @@ class Portrait:
     def to(self, device: torch.device) -> "Portrait":
         """The same portrait with its fields on another device."""
         self.head.to(device)
-        self.torso.to(device)
+        if self.torso is not None:
+            self.torso.to(device)
         self.torso_occupancy.to(device)
         self.torso_follow.to(device)
         self.occupied = self.occupied.to(device)
@@ -154,11 +156,19 @@ class Portrait:
         Args:
             features: speech features of the whole sound, of this portrait's kind, from time 0.
             frame_ids: moments in units of 1/25 s.
+
+        Raises:
+            InputError: landmarks move this head, and nothing here makes landmarks from sound.
         """
+        if self.head.inputs == "landmarks":
+            raise InputError(
+                f"This portrait ({self.head.kind}) is moved by facial landmarks and cannot listen to sound by itself. "
+                "Give it landmarks with Portrait.landmark_conditions."
+            )
         if self.lips is None:
-            return self.head.encode_audio(frame_contexts(features, frame_ids).to(self.device))
+            return self.head.encode(frame_contexts(features, frame_ids).to(self.device))
         windows = frame_windows(features, frame_ids, length=WINDOW_STEPS).to(self.device)
-        return self.head.encode_expression(self.lips(windows))
+        return self.head.encode(self.lips(windows))
 
     @torch.inference_mode()
     def render(
@@ -188,7 +198,10 @@ class Portrait:
             picture = self._torso_over_plate(pose, camera, plate.to(self.device).reshape(-1, 3))
         else:
             picture = behind.to(self.device).reshape(-1, 3).clone()
-        region = box_region(self._occupied_box, world_from_camera, camera)
+        if self.march.rounds == "original":  # its rounds depend on the number of all rays
+            region = Region(0, camera.height, 0, camera.width)
+        else:
+            region = box_region(self._occupied_box, world_from_camera, camera)
         rows, columns = (axis.to(self.device) for axis in region.pixels())
         if rows.numel():
             origins, directions = pixel_rays(pose[None], camera, rows, columns)
@@ -214,13 +227,16 @@ class Portrait:
     def _torso_over_plate(
         self, pose: Float[Tensor, "4 4"], camera: Camera, plate: Float[Tensor, "pixels 3"]
     ) -> Float[Tensor, "pixels 3"]:
+        field = self.torso
+        if field is None:
+            return plate.clone()
         flat = torch.arange(camera.height * camera.width, device=self.device)
         seen = pixel_plane(flat // camera.width, flat % camera.width, camera)
         coordinates = self.torso_follow(seen, pose[None])
-        code = self.torso.codes[:1]
+        code = field.test_code(1)
 
         def torso(plane: Tensor) -> tuple[Tensor, Tensor]:
-            shown = self.torso(plane, pose[None], code)
+            shown = field(plane, pose[None], code)
             return shown.alpha, shown.colour
 
         alpha, colour = render_torso(torso, coordinates, self.torso_occupancy)
@@ -246,9 +262,9 @@ def find_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _field(head: ErNerfHead, condition: HeadCondition) -> Field:
+def _field(head: HeadField, condition: HeadCondition) -> Field:
     """The head under one condition, as the function that rendering asks."""
-    frozen = FrozenHead(head, condition)
+    frozen = freeze(head, condition)
 
     def ask(positions: Tensor, directions: Tensor, ray_ids: Tensor) -> FieldSamples:
         return FieldSamples(*frozen(positions, directions, ray_ids))
@@ -280,10 +296,12 @@ def _assemble(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Portrait:
     def part(prefix: str) -> dict[str, Tensor]:
         return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
-    head = ErNerfHead(ErNerfConfig(**facts["head"]))
+    head = make_head(facts["head"])
     head.load_state_dict(part("head."))
-    torso = ErNerfTorso(ErNerfTorsoConfig(**facts["torso"]))
-    torso.load_state_dict(part("torso."))
+    torso = None
+    if facts["torso"] is not None:
+        torso = make_torso(facts["torso"])
+        torso.load_state_dict(part("torso."))
     alpha = tensors["torso_alpha"]
     occupancy = TorsoOccupancy(alpha.shape[0])
     occupancy.load_state_dict({"alpha": alpha})
@@ -298,7 +316,7 @@ def _assemble(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Portrait:
         )
     return Portrait(
         head=head.requires_grad_(False).eval(),
-        torso=torso.requires_grad_(False).eval(),
+        torso=torso.requires_grad_(False).eval() if torso else None,
         occupied=unpack_bits(tensors["occupied"]).reshape(cells, cells, cells),
         torso_occupancy=occupancy,
         torso_follow=follow,
@@ -315,11 +333,14 @@ def _assemble(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Portrait:
 
 
 def for_new_frames(
-    head: ErNerfHead, torso: ErNerfTorso, head_code: Float[Tensor, "4"], torso_code: Float[Tensor, "8"]
-) -> tuple[ErNerfHead, ErNerfTorso]:
+    head: HeadField,
+    torso: TorsoField,
+    head_code: Float[Tensor, "head_code_width"],
+    torso_code: Float[Tensor, "torso_code_width"],
+) -> tuple[HeadField, TorsoField]:
     """Copies of trained fields that keep a single appearance code, the one to render new frames with."""
-    small_head = ErNerfHead(replace(head.config, n_codes=1))
+    small_head = make_head({**describe_field(head), "n_codes": 1})
     small_head.load_state_dict({**head.state_dict(), "codes": head_code[None]})
-    small_torso = ErNerfTorso(replace(torso.config, n_codes=1))
+    small_torso = make_torso({**describe_field(torso), "n_codes": 1})
     small_torso.load_state_dict({**torso.state_dict(), "codes": torso_code[None]})
     return small_head.requires_grad_(False).eval(), small_torso.requires_grad_(False).eval()

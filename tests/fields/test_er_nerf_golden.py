@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead, HeadCondition, HeadSamples
+from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.fields.frozen_head import FrozenHead
+from loquent.fields.head import HeadCondition, HeadSamples
 from loquent.ops.directions import spherical_harmonics
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden"

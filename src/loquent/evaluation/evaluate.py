@@ -128,7 +128,7 @@ def evaluate(
         n_threads=torch.get_num_threads(),
         file_mib=_file_mib(portrait),
         n_head_parameters=sum(values.numel() for values in portrait.head.parameters()),
-        n_torso_parameters=sum(values.numel() for values in portrait.torso.parameters()),
+        n_torso_parameters=sum(values.numel() for values in (portrait.torso.parameters() if portrait.torso else ())),
         notes=tuple(_notes(portrait, clip)),
     )
 

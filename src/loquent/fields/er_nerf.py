@@ -1,6 +1,6 @@
 """The head of ER-NeRF (Li et al., ICCV 2023): tri-plane features, region attention to sound and eyes, density, colour.
 
-For a point x seen along direction d in a frame with audio a, eye openness e and appearance code c (SPEC 2.2 to 2.4):
+For a point x seen along direction d in a frame with audio a, eye closure e and appearance code c (SPEC 2.2 to 2.4):
 
     f = three plane encodings of x                       36 values
     v = attention(f),  u = sigmoid(eye_attention(f))     which channels of the sound, and whether the eye, matter here
@@ -9,7 +9,7 @@ For a point x seen along direction d in a frame with audio a, eye openness e and
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -17,6 +17,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from loquent.errors import InputError
+from loquent.fields.head import (
+    GEOMETRY,
+    HARMONICS,
+    HeadField,
+    HeadSamples,
+    Inputs,
+    bounded_colour,
+    per_sample,
+)
+from loquent.fields.head import (
+    HeadCondition as HeadCondition,
+)
 from loquent.nn.audio import AudioEncoder
 from loquent.nn.expression import ExpressionEncoder
 from loquent.nn.grid import TriplaneEncoder
@@ -24,8 +36,6 @@ from loquent.nn.mlp import Mlp
 from loquent.ops.directions import spherical_harmonics
 from loquent.ops.grid_encode import GridLayout
 
-_HARMONICS = 16
-_GEOMETRY = 64
 _TABLE_DECAY = 0.01
 _ATTENTION_RATE, _ATTENTION_DECAY = 5.0, 1e-4
 
@@ -71,36 +81,11 @@ class ErNerfConfig:
         return GridLayout(2, self.levels, 1, self.base, self.finest, self.log2_entries)
 
 
-@dataclass(frozen=True)
-class HeadCondition:
-    """What differs from frame to frame."""
-
-    audio: Float[Tensor, "frames condition_width"]
-    """Encoded sound (or encoded expression)."""
-    eye: Float[Tensor, "frames 1"]
-    """Eye openness (SPEC 1.5)."""
-    code: Float[Tensor, "frames code_width"]
-    """Appearance code."""
-
-
-@dataclass(frozen=True)
-class HeadSamples:
-    """What the field says of each sample."""
-
-    density: Float[Tensor, "samples"]
-    """Optical density per volume unit, ≥ 0."""
-    colour: Float[Tensor, "samples 3"]
-    """RGB, from -0.001 to 1.001."""
-    audio_attention: Float[Tensor, "samples"]
-    """Norm of the attention to the audio channels."""
-    eye_attention: Float[Tensor, "samples"]
-    """Attention to the eye, 0 to 1."""
-    uncertainty: Float[Tensor, "samples"] | None
-    """Expected colour error, > 0; None where it was not asked for."""
-
-
-class ErNerfHead(nn.Module):
+class ErNerfHead(HeadField):
     """The field of a head; see the head of this file."""
+
+    kind: ClassVar[str] = "er_nerf"
+    config: ErNerfConfig
 
     def __init__(self, config: ErNerfConfig) -> None:
         super().__init__()
@@ -115,10 +100,20 @@ class ErNerfHead(nn.Module):
         features = self.planes.width
         self.audio_attention = Mlp(features, 64, width)
         self.eye_attention = Mlp(features, 16, 1)
-        self.density_net = Mlp(features + width + 1, 64, 64, 1 + _GEOMETRY)
-        self.colour_net = Mlp(_HARMONICS + _GEOMETRY + config.code_width, 64, 3)
+        self.density_net = Mlp(features + width + 1, 64, 64, 1 + GEOMETRY)
+        self.colour_net = Mlp(HARMONICS + GEOMETRY + config.code_width, 64, 3)
         self.uncertainty_net = Mlp(features, 32, 1)
         self.codes = nn.Parameter(torch.randn(config.n_codes, config.code_width) * 0.1)
+
+    @property
+    def inputs(self) -> Inputs:
+        """Sound or expression, as configured."""
+        return self.config.condition
+
+    def encode(self, inputs: Float[Tensor, "frames ..."]) -> Float[Tensor, "frames condition_width"]:
+        """See :meth:`HeadField.encode`."""
+        encoded: Tensor = self.condition_encoder(inputs)
+        return encoded
 
     def encode_audio(
         self, windows: Float[Tensor, "frames 8 audio_width steps"]
@@ -136,12 +131,6 @@ class ErNerfHead(nn.Module):
         encoded: Tensor = self.condition_encoder(coefficients)
         return encoded
 
-    def test_condition(
-        self, audio: Float[Tensor, "frames condition_width"], eye: Float[Tensor, "frames 1"]
-    ) -> HeadCondition:
-        """The condition of frames that were not trained on: appearance code 0 (SPEC 2.4)."""
-        return HeadCondition(audio, eye, self.codes[:1].expand(len(audio), -1))
-
     def forward(
         self,
         positions: Float[Tensor, "samples 3"],
@@ -151,15 +140,7 @@ class ErNerfHead(nn.Module):
         *,
         with_uncertainty: bool = True,
     ) -> HeadSamples:
-        """Everything the field says of samples.
-
-        Args:
-            positions: in the volume frame; outside [-bound, bound] plane features are zero.
-            directions: unit vectors along the rays, world frame.
-            condition: of one or several frames.
-            frame_of_sample: which frame each sample belongs to; None where there is one frame.
-            with_uncertainty: also run the uncertainty net, which only the coarse stage's loss uses.
-        """
+        """See :meth:`HeadField.forward`; outside [-bound, bound] plane features are zero."""
         features: Tensor = self.planes(positions)
         code = per_sample(condition.code, frame_of_sample, len(positions))
         hidden, attention, eye_attention = self._attend(features, condition, frame_of_sample)
@@ -182,7 +163,7 @@ class ErNerfHead(nn.Module):
         condition: HeadCondition,
         frame_of_sample: Int[Tensor, "samples"] | None = None,
     ) -> Float[Tensor, "samples"]:
-        """Density alone, for the occupancy grid; arguments as in :meth:`forward`."""
+        """See :meth:`HeadField.density`."""
         hidden, _, _ = self._attend(self.planes(positions), condition, frame_of_sample)
         return hidden[:, 0].exp()
 
@@ -212,23 +193,3 @@ class ErNerfHead(nn.Module):
                 {"name": "audio_attention", "params": attention, "lr": rate, "weight_decay": _ATTENTION_DECAY}
             )
         return groups
-
-
-def per_sample(
-    rows: Float[Tensor, "frames width"], frame_of_sample: Int[Tensor, "samples"] | None, n_samples: int
-) -> Float[Tensor, "samples width"]:
-    """The row of each sample's frame.
-
-    A product with a one-hot matrix rather than indexing: for a handful of frames its backward pass, a second product,
-    is many times faster than the scatter of an indexed read.
-    """
-    if frame_of_sample is None:
-        assert len(rows) == 1, "several frames need frame_of_sample"
-        return rows.expand(n_samples, -1)
-    frames = torch.arange(len(rows), device=rows.device)
-    return (frame_of_sample[:, None] == frames).to(rows.dtype) @ rows
-
-
-def bounded_colour(values: Float[Tensor, "*batch channels"]) -> Float[Tensor, "*batch channels"]:
-    """Sigmoid widened to [-0.001, 1.001], so that black and white can be reached (SPEC 2.4)."""
-    return values.sigmoid() * 1.002 - 0.001

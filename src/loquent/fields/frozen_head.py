@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from loquent.fields.er_nerf import ErNerfHead, HeadCondition, bounded_colour
+from loquent.fields.er_nerf import ErNerfHead
+from loquent.fields.head import HeadCondition, bounded_colour
 from loquent.ops.directions import spherical_harmonics
 
 BLOCK = 8192

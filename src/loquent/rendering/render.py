@@ -7,6 +7,7 @@ samples of every ray that still sees something, then the next few, so that what 
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -51,6 +52,9 @@ class MarchSettings:
     """Distance between samples, in volume units."""
     min_near: float = 0.05
     """Smallest distance of a sample to the camera, in volume units."""
+    rounds: Literal["even", "original"] = "even"
+    """How many samples live rays get at a time: always a few, or as in the original programs, which may exceed
+    `max_samples` by up to 7 (SPEC 8.1-15); imported portraits have these."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,10 @@ def equal_waves(n: int) -> Waves:
 FOUR_AT_ONCE = equal_waves(4)
 
 
+ORIGINAL_EXCESS = 7
+"""Samples by which the original renderer's last round may exceed the most samples of a ray."""
+
+
 def original_waves(n_rays: int, n_live: int) -> int:
     """The original renderer's: as many as keep the work of each round level, at most 8 (SPEC 2.6)."""
     return min(max(n_rays // n_live, 1), 8)
@@ -126,7 +134,7 @@ def render_waves(
     """Render without gradients, wave after wave, dropping rays that are opaque or have no samples left.
 
     No wave starts once every ray had `max_samples`. The original's waves may then have given up to 7 more (SPEC 8.1-15);
-    to have those, march with ``max_samples + 7``.
+    to have those, march with ``max_samples + ORIGINAL_EXCESS``.
     """
     n_rays, device = samples.n_rays, directions.device
     counts = samples.ray_starts.diff()
@@ -180,17 +188,21 @@ def render_head(
     wave: int = 4,
     chunk: int = CHUNK,
 ) -> RenderedRays:
-    """March and render rays of a picture, without gradients or jitter."""
+    """March and render rays of a picture, without gradients or jitter; `wave` samples at a time in even rounds.
+
+    Original rounds need all rays of the picture in one call.
+    """
+    is_even = march.rounds == "even"
     samples = march_rays(
         origins,
         directions,
         occupied,
         box=march.box,
-        max_samples=march.max_samples,
+        max_samples=march.max_samples + (0 if is_even else ORIGINAL_EXCESS),
         min_near=march.min_near,
         step=march.step,
     )
-    waves = equal_waves(wave)
+    waves = equal_waves(wave) if is_even else original_waves
     return render_waves(field, samples, directions, max_samples=march.max_samples, waves=waves, chunk=chunk)
 
 

@@ -1,0 +1,150 @@
+"""What all head fields share: the condition of a frame, the answer for a sample, and the methods that others may call.
+
+Training and portraits know only this; which methods there are says `loquent.fields.kinds`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+HARMONICS = 16
+"""Values of an encoded direction: spherical harmonics of degree 4."""
+GEOMETRY = 64
+"""Values that the density network hands to the colour network."""
+
+Inputs = Literal["audio", "expression", "landmarks"]
+"""What moves a face: windows of speech features, expression coefficients, or 3-D facial landmarks."""
+
+FrozenField = Callable[
+    [Float[Tensor, "samples 3"], Float[Tensor, "rays 3"], Int[Tensor, "samples"]],
+    tuple[Float[Tensor, "samples"], Float[Tensor, "samples 3"]],
+]
+"""Density and colour of samples of one frame, from positions, directions of rays, and the ray of each sample."""
+
+
+@dataclass(frozen=True)
+class HeadCondition:
+    """What differs from frame to frame."""
+
+    audio: Float[Tensor, "frames condition_width"]
+    """What moves the lips: encoded sound, expression or landmarks."""
+    eye: Float[Tensor, "frames 1"]
+    """Eye closure: 0 = open, 1 = closed (SPEC 1.5)."""
+    code: Float[Tensor, "frames code_width"]
+    """Appearance code."""
+
+
+@dataclass(frozen=True)
+class HeadSamples:
+    """What a field says of each sample."""
+
+    density: Float[Tensor, "samples"]
+    """Optical density per volume unit, ≥ 0."""
+    colour: Float[Tensor, "samples 3"]
+    """RGB, from -0.001 to 1.001."""
+    audio_attention: Float[Tensor, "samples"]
+    """How strongly the sound acts here, ≥ 0; 0 in fields without such a measure."""
+    eye_attention: Float[Tensor, "samples"]
+    """Attention to the eye, 0 to 1; 0 in fields without it."""
+    uncertainty: Float[Tensor, "samples"] | None
+    """Expected colour error, > 0; None where it was not asked for, or does not exist."""
+
+
+class HeadField(nn.Module, ABC):
+    """A radiance field of a head."""
+
+    kind: ClassVar[str]
+    """Name of the method in `loquent.fields.kinds` and in portrait files."""
+    config: Any
+    """Sizes of the field: a frozen dataclass with `n_codes` and `code_width`."""
+    codes: nn.Parameter
+    """Appearance codes [n_codes, code_width]."""
+
+    @property
+    @abstractmethod
+    def inputs(self) -> Inputs:
+        """What moves this face."""
+
+    @abstractmethod
+    def encode(self, inputs: Float[Tensor, "frames ..."]) -> Float[Tensor, "frames condition_width"]:
+        """The condition of frames.
+
+        Args:
+            inputs: contexts of speech windows [frames, 8, width, steps], expression coefficients [frames, width], or
+                windows of landmarks [frames, 5, points, 3], as :attr:`inputs` says.
+        """
+
+    @abstractmethod
+    def forward(
+        self,
+        positions: Float[Tensor, "samples 3"],
+        directions: Float[Tensor, "samples 3"],
+        condition: HeadCondition,
+        frame_of_sample: Int[Tensor, "samples"] | None = None,
+        *,
+        with_uncertainty: bool = True,
+    ) -> HeadSamples:
+        """Everything the field says of samples.
+
+        Args:
+            positions: in the volume frame.
+            directions: unit vectors along the rays, world frame.
+            condition: of one or several frames.
+            frame_of_sample: which frame each sample belongs to; None where there is one frame.
+            with_uncertainty: also estimate the colour error, where the field can.
+        """
+
+    @abstractmethod
+    def density(
+        self,
+        positions: Float[Tensor, "samples 3"],
+        condition: HeadCondition,
+        frame_of_sample: Int[Tensor, "samples"] | None = None,
+    ) -> Float[Tensor, "samples"]:
+        """Density alone, for the occupancy grid; arguments as in :meth:`forward`."""
+
+    @abstractmethod
+    def parameter_groups(self, lr: float, lr_net: float) -> list[dict[str, Any]]:
+        """Optimiser groups: `lr` for tables, `lr_net` for networks."""
+
+    def test_condition(
+        self, audio: Float[Tensor, "frames condition_width"], eye: Float[Tensor, "frames 1"]
+    ) -> HeadCondition:
+        """The condition of frames that were not trained on: appearance code 0 (SPEC 2.4)."""
+        return HeadCondition(audio, eye, self.codes[:1].expand(len(audio), -1))
+
+
+def unfolded(head: HeadField, condition: HeadCondition) -> FrozenField:
+    """The field itself under the condition of one frame, for methods that have no folded form."""
+
+    @torch.inference_mode()
+    def ask(positions: Tensor, directions: Tensor, ray_ids: Tensor) -> tuple[Tensor, Tensor]:
+        shown: HeadSamples = head(positions, directions[ray_ids], condition, with_uncertainty=False)
+        return shown.density, shown.colour
+
+    return ask
+
+
+def per_sample(
+    rows: Float[Tensor, "frames width"], frame_of_sample: Int[Tensor, "samples"] | None, n_samples: int
+) -> Float[Tensor, "samples width"]:
+    """The row of each sample's frame.
+
+    A product with a one-hot matrix rather than indexing: for a handful of frames its backward pass, a second product,
+    is many times faster than the scatter of an indexed read.
+    """
+    if frame_of_sample is None:
+        assert len(rows) == 1, "several frames need frame_of_sample"
+        return rows.expand(n_samples, -1)
+    frames = torch.arange(len(rows), device=rows.device)
+    return (frame_of_sample[:, None] == frames).to(rows.dtype) @ rows
+
+
+def bounded_colour(values: Float[Tensor, "*batch channels"]) -> Float[Tensor, "*batch channels"]:
+    """Sigmoid widened to [-0.001, 1.001], so that black and white can be reached (SPEC 2.4)."""
+    return values.sigmoid() * 1.002 - 0.001

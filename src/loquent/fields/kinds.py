@@ -1,0 +1,71 @@
+"""Every method's head and torso by name: from facts in a file to fields, and from fields to a fast form for one frame."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
+from loquent.fields.frozen_head import FrozenHead
+from loquent.fields.head import FrozenField, HeadCondition, HeadField
+from loquent.fields.plane_torso import TorsoField
+from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
+
+
+@dataclass(frozen=True)
+class HeadKind:
+    """What is needed to make and use one kind of head."""
+
+    config: Callable[..., Any]
+    """Its sizes."""
+    field: Callable[[Any], HeadField]
+    """From sizes to the field."""
+    freeze: Callable[[Any, HeadCondition], FrozenField]
+    """The field under the condition of one frame."""
+
+
+HEADS = {
+    "er_nerf": HeadKind(ErNerfConfig, ErNerfHead, FrozenHead),
+}
+TORSOS: dict[str, tuple[Callable[..., Any], Callable[[Any], TorsoField]]] = {
+    "er_nerf": (ErNerfTorsoConfig, ErNerfTorso),
+}
+"""Sizes and field of each kind of torso."""
+
+
+def describe_field(field: HeadField | TorsoField) -> dict[str, Any]:
+    """Kind and sizes as JSON values."""
+    return {"kind": field.kind, **asdict(field.config)}
+
+
+def make_head(facts: dict[str, Any]) -> HeadField:
+    """A new head from :func:`describe_field`'s facts; those of Loquent 0.1 name no kind.
+
+    Raises:
+        ValueError, TypeError: facts of no kind of head.
+    """
+    kind, sizes = _split(facts)
+    if kind not in HEADS:
+        raise ValueError(f"there is no kind of head called {kind!r}; there is {', '.join(HEADS)}")
+    return HEADS[kind].field(HEADS[kind].config(**sizes))
+
+
+def make_torso(facts: dict[str, Any]) -> TorsoField:
+    """A new torso from :func:`describe_field`'s facts.
+
+    Raises:
+        ValueError, TypeError: facts of no kind of torso.
+    """
+    kind, sizes = _split(facts)
+    if kind not in TORSOS:
+        raise ValueError(f"there is no kind of torso called {kind!r}; there is {', '.join(TORSOS)}")
+    config, field = TORSOS[kind]
+    return field(config(**sizes))
+
+
+def freeze(head: HeadField, condition: HeadCondition) -> FrozenField:
+    """The fastest form of `head` under the condition of one frame; later changes of the head are not seen."""
+    return HEADS[head.kind].freeze(head, condition)
+
+
+def _split(facts: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    return facts.get("kind", "er_nerf"), {name: value for name, value in facts.items() if name != "kind"}
