@@ -46,7 +46,7 @@ class Motion:
     world_from_camera: Float[Tensor, "frames 4 4"]
     """Head pose in the volume frame."""
     eye: Float[Tensor, "frames"]
-    """How closed the eyes are, 0 to 1."""
+    """Eye closure: 0 = open, 1 = closed."""
 
     def __len__(self) -> int:
         return self.eye.numel()

@@ -1,4 +1,4 @@
-"""Eye closedness and blinks against faces whose lids are known."""
+"""Eye closure and blinks against faces whose lids are known."""
 
 import itertools
 
@@ -7,22 +7,22 @@ import pytest
 from synthetic_face import look_at, make_face, with_lids
 
 from loquent.errors import PreparationError
-from loquent.face.blink import closedness, find_blinks, lid_gaps
+from loquent.face.blink import eye_closure, find_blinks, lid_gaps
 
 OPEN = 0.04
 
 
 def blinking(n_frames: int, at: list[int], width: float = 1.5) -> np.ndarray:
-    """True closedness: smooth bumps at the given frames."""
+    """True closure: smooth bumps at the given frames."""
     frames = np.arange(n_frames)
     return np.clip(sum(np.exp(-(((frames - centre) / width) ** 2)) for centre in at), 0, 1)
 
 
-def test_closedness_follows_the_lids_whatever_the_pose() -> None:
+def test_eye_closure_follows_the_lids_whatever_the_pose() -> None:
     truth = blinking(200, [30, 75, 140, 171])
     gaps = OPEN * (1 - 0.8 * truth)
     seen = look_at(np.stack([with_lids(make_face(0), gap) for gap in gaps]), seed=1, spread_deg=10, noise_px=0.2)
-    closed = closedness(seen.points_px)
+    closed = eye_closure(seen.points_px)
     assert closed.shape == (200, 2)
     assert closed.min() >= 0
     assert closed.max() <= 1
@@ -43,7 +43,7 @@ def test_blendshapes_count_half() -> None:
     seen = look_at(np.stack([with_lids(make_face(0), OPEN * (1 - 0.8 * one)) for one in truth]), seed=3)
     shapes = np.zeros((120, 52))
     shapes[:, 10] = truth  # the person's right eye only
-    closed, by_lids = closedness(seen.points_px, shapes), closedness(seen.points_px)
+    closed, by_lids = eye_closure(seen.points_px, shapes), eye_closure(seen.points_px)
     np.testing.assert_allclose(closed[:, 0], (by_lids[:, 0] + truth) / 2, atol=0.02)
     np.testing.assert_allclose(closed[:, 1], by_lids[:, 1] / 2, atol=0.02)
 
@@ -52,7 +52,7 @@ def test_frames_without_a_face_are_nan_and_bridged() -> None:
     truth = blinking(100, [50])
     seen = look_at(np.stack([with_lids(make_face(0), OPEN * (1 - 0.8 * one)) for one in truth]), seed=4)
     seen.points_px[[10, 49]] = np.nan
-    closed = closedness(seen.points_px)
+    closed = eye_closure(seen.points_px)
     assert np.isnan(closed[[10, 49]]).all()
     assert np.isfinite(np.delete(closed, [10, 49], axis=0)).all()
     assert len(find_blinks(closed, 25.0)) == 1
@@ -60,7 +60,7 @@ def test_frames_without_a_face_are_nan_and_bridged() -> None:
 
 def test_no_face_at_all_is_refused() -> None:
     with pytest.raises(PreparationError, match="No frame shows a face"):
-        closedness(np.full((7, 478, 3), np.nan))
+        eye_closure(np.full((7, 478, 3), np.nan))
 
 
 def test_intervals_hold_the_blink_and_nothing_else() -> None:

@@ -12,7 +12,7 @@ from loquent.actor.scene import Actor
 from loquent.actor.script import make_script
 from loquent.errors import InputError
 from loquent.face import indices
-from loquent.face.blink import closedness
+from loquent.face.blink import eye_closure
 from loquent.face.head_pose import fit_head_pose, prior_focal
 from loquent.face.landmarks import LandmarkDetector, detect_all
 from loquent.face.lips import lip_opening
@@ -124,7 +124,7 @@ def test_blendshapes_agree_with_the_lids() -> None:
     track = detect_all(pictures("obama_20s.mp4", 130)[60:], task_file=task_file)
     assert track.blendshapes is not None
     assert track.blendshapes.shape == (70, 52)
-    by_lids = closedness(track.points_px).mean(axis=1)
+    by_lids = eye_closure(track.points_px).mean(axis=1)
     by_shapes = track.blendshapes[:, [9, 10]].mean(axis=1)
     assert np.corrcoef(by_lids, by_shapes)[0, 1] > 0.9
 

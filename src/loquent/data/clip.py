@@ -158,7 +158,7 @@ class Clip:
 
     @property
     def eye(self) -> Float[Tensor, "frames"]:
-        """The field's eye condition: mean closedness of both eyes in [0, 1] (SPEC 1.5)."""
+        """The field's eye condition: mean closure of both eyes, 0 = open, 1 = closed (SPEC 1.5)."""
         return self.track.blink.mean(dim=1)
 
     def time_s(self, i: int) -> float:

@@ -46,7 +46,7 @@ def lid_gaps(points_px: Float[np.ndarray, "frames 478 3"]) -> Float[np.ndarray, 
     return np.stack(gaps, axis=1)
 
 
-def closedness(
+def eye_closure(
     points_px: Float[np.ndarray, "frames 478 3"], blendshapes: Float[np.ndarray, "frames 52"] | None = None
 ) -> Float[np.ndarray, "frames 2"]:
     """How closed the person's right and left eye are: 0 open, 1 closed (SPEC 1.5); NaN on frames without landmarks.
@@ -79,11 +79,11 @@ def find_blinks(
 ) -> list[tuple[int, int]]:
     """Blinks as frame intervals (first, one past the last), in time order.
 
-    A blink is a peak that stands out by `min_rise` from the closedness before and after it and lasts at most
+    A blink is a peak that stands out by `min_rise` from the closure before and after it and lasts at most
     `max_duration_s` at half its height; longer closures (looking down, sleeping) are none.
 
     Args:
-        closed: closedness of both eyes (averaged) or of one; NaN is bridged.
+        closed: closure of both eyes (averaged) or of one; NaN is bridged.
         fps: frames per second.
     """
     one = closed.mean(axis=1) if closed.ndim == 2 else closed
@@ -102,4 +102,4 @@ def find_blinks(
     return blinks
 
 
-__all__ = ["closedness", "find_blinks", "lid_gaps"]
+__all__ = ["eye_closure", "find_blinks", "lid_gaps"]

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from loquent.data.findings import Finding, Verdict
-from loquent.face.blink import closedness, find_blinks
+from loquent.face.blink import eye_closure, find_blinks
 from loquent.face.indices import LEFT_EYE_OUTER, N_MESH, RIGHT_EYE_OUTER
 from loquent.face.lips import lip_opening
 from loquent.media.probe import MediaInfo
@@ -219,7 +219,7 @@ def mouth_range(landmarks_px: Float[np.ndarray, "frames 478 3"]) -> Finding:
 
 
 def _blinks(e: Evidence) -> Finding:
-    count = len(find_blinks(closedness(e.landmarks_px), FPS))
+    count = len(find_blinks(eye_closure(e.landmarks_px), FPS))
     if count < 2:
         message = "Closed eyes are never or hardly seen, so the portrait cannot learn to blink."
         return Finding("blinks", str(count), "warn", message, "Blink as usual while filming; a few times suffice.")

@@ -7,7 +7,7 @@ from jaxtyping import Bool
 from safetensors.numpy import load_file, save
 
 from loquent.data.clip import default_train_count
-from loquent.face.blink import closedness
+from loquent.face.blink import eye_closure
 from loquent.face.expression import ExpressionBasis
 from loquent.face.flow_refine import refine_with_flow
 from loquent.face.head_pose import HeadPoses, fit_head_pose, prior_focal, rotation_angles_deg
@@ -65,7 +65,7 @@ def _measure(work: Workplace) -> None:
         "frame_ids": frame_ids,
         "world_from_camera": poses.world_from_camera.astype(np.float32),
         "landmarks_px": points,
-        "blink": closedness(points, blendshapes).astype(np.float32),
+        "blink": eye_closure(points, blendshapes).astype(np.float32),
         "expression": basis.coefficients(points).astype(np.float32),
     }
     write_bytes(work.output(TRACK), save({name: np.ascontiguousarray(values) for name, values in tensors.items()}))
