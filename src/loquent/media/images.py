@@ -1,5 +1,6 @@
 """Picture files: RGB or RGBA arrays of uint8 in, out; written whole or not at all."""
 
+import zlib
 from pathlib import Path
 
 import cv2
@@ -8,6 +9,9 @@ from jaxtyping import UInt8
 
 from loquent.errors import InputError
 from loquent.storage import write_bytes
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+"""Every PNG file begins with it; chunks follow: length, kind, content, check sum (PNG specification, 5)."""
 
 
 def read_image(path: Path) -> UInt8[np.ndarray, "height width channels"]:
@@ -18,7 +22,10 @@ def read_image(path: Path) -> UInt8[np.ndarray, "height width channels"]:
     """
     if not path.is_file():
         raise InputError(f"The picture {path} does not exist.")
-    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED) if path.stat().st_size else None
+    content = path.read_bytes()
+    pixels = None
+    if content and not _is_damaged_png(content):
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise InputError(f"{path} cannot be read as a picture; it may be cut off, or not a PNG or JPEG file.")
     if pixels.dtype != np.uint8:
@@ -37,3 +44,19 @@ def write_image(path: Path, pixels: UInt8[np.ndarray, "height width channels"]) 
         options = [cv2.IMWRITE_PNG_COMPRESSION, 3]
     _, encoded = cv2.imencode(path.suffix, ordered, options)
     write_bytes(path, encoded.tobytes())
+
+
+def _is_damaged_png(content: bytes) -> bool:
+    """Whether a PNG is cut off or fails its own check sums: asked before decoding, since libpng complains past Python."""
+    if not content.startswith(PNG_SIGNATURE):
+        return False
+    start = len(PNG_SIGNATURE)
+    while start + 12 <= len(content):
+        end = start + 12 + int.from_bytes(content[start : start + 4], "big")
+        chunk = content[start + 4 : end - 4]
+        if end > len(content) or zlib.crc32(chunk) != int.from_bytes(content[end - 4 : end], "big"):
+            return True
+        if chunk.startswith(b"IEND"):
+            return False
+        start = end
+    return True

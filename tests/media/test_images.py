@@ -1,0 +1,50 @@
+"""Pictures are written and read back as they were; a damaged one is refused without a word of the decoder's own."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from loquent.errors import InputError
+from loquent.media.images import read_image, write_image
+
+
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_png_is_lossless(tmp_path: Path, channels: int) -> None:
+    pixels = noise(13, 7, channels)
+    write_image(tmp_path / "a.png", pixels)
+    assert np.array_equal(read_image(tmp_path / "a.png"), pixels)
+
+
+def test_jpeg_keeps_colours_in_their_order(tmp_path: Path) -> None:
+    pixels = np.full((16, 16, 3), (200, 100, 20), np.uint8)
+    write_image(tmp_path / "a.jpg", pixels)
+    assert np.abs(read_image(tmp_path / "a.jpg").astype(int) - pixels).max() <= 2
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpg"])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
+def test_a_picture_cut_off_is_refused_in_silence(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], ending: str, share: float
+) -> None:
+    path = tmp_path / f"a{ending}"
+    write_image(path, noise(40, 50, 3))
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(InputError, match="cannot be read as a picture"):
+        read_image(path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_png_with_one_changed_byte_is_refused_in_silence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.png"
+    write_image(path, noise(40, 50, 3))
+    whole = path.read_bytes()
+    for place in range(8, len(whole), 97):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(InputError, match="cannot be read as a picture"):
+            read_image(path)
+    assert capfd.readouterr() == ("", "")
