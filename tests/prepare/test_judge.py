@@ -62,7 +62,10 @@ def test_good_evidence_is_good() -> None:
         ({"n_frames": 20}, "length", "no-go"),
         ({"true_fps": 15.0}, "frame rate", "warn"),
         ({"true_fps": 8.0}, "frame rate", "no-go"),
-        ({"missing_s": 2.0}, "frame rate", "warn"),
+        ({"missing_s": 2.0}, "file", "warn"),
+        ({"n_damaged": 3}, "file", "warn"),
+        ({"width": 79}, "picture size", "no-go"),
+        ({"width": 80}, "picture size", "go"),
         ({"has_sound": False}, "sound", "no-go"),
         ({"is_high_dynamic_range": True}, "colours", "warn"),
         ({"side_px": 100.0}, "face size", "warn"),
@@ -75,8 +78,10 @@ def test_rules_of_the_first_look(change: dict[str, object], name: str, verdict: 
     if "length_s" in change:
         look = replace(look, length_s=5.0)
     info = {key: value for key, value in change.items() if key in ("has_sound", "is_high_dynamic_range")}
-    timing = {key: value for key, value in change.items() if key in ("true_fps", "missing_s")}
+    timing = {key: value for key, value in change.items() if key in ("true_fps", "missing_s", "n_damaged")}
     look = replace(look, info=replace(look.info, **info), timing=replace(look.timing, **timing))  # type: ignore[arg-type]
+    if "width" in change:
+        look = replace(look, survey=replace(look.survey, width=change["width"]))  # type: ignore[arg-type]
     if "side_px" in change or "faces" in change:
         faces = () if "faces" in change else (FaceBox(250.0, 250.0, float(change["side_px"]), 0.9),)  # type: ignore[arg-type]
         samples = tuple(replace(sample, faces=faces) for sample in look.survey.samples)

@@ -19,13 +19,16 @@ from loquent.media.timing import FrameTiming
 from loquent.prepare.picture_quality import PictureQuality
 from loquent.prepare.sound_offset import APPLY_FROM, SoundOffset
 from loquent.prepare.sound_quality import SoundQuality
-from loquent.prepare.survey import Survey, main_face
+from loquent.prepare.survey import FACE_SHARE, Survey, main_face
 
 FPS = 25.0
 MIN_FRAMES = 50
 """Shorter videos than two seconds hold nothing to learn and nothing to test on."""
 MIN_FACE_PX = 40
 """Side of the face box below which landmarks are guesses."""
+MIN_PICTURE_PX = round(MIN_FACE_PX / FACE_SHARE)
+"""Shorter side of a picture below which no face in its usual framing is large enough."""
+_COPY_AGAIN = "Copy the file again from its origin."
 
 
 @dataclass(frozen=True)
@@ -88,16 +91,43 @@ def find_cuts(look: Look, evidence: Evidence) -> list[float]:
     return [look.start_s + k / FPS for k in sorted(cuts)]
 
 
+def _warn_if(is_bad: bool, name: str, figure: str, message: str, cure: str) -> Finding:
+    """A rule with one bound: a warning beyond it, nothing to say within."""
+    return Finding(name, figure, "warn", message, cure) if is_bad else Finding(name, figure, "go")
+
+
 def _length(look: Look) -> Finding:
     figure = f"{look.length_s:.1f} s"
     if look.survey.n_frames < MIN_FRAMES:
-        return Finding(
-            "length", figure, "no-go", "Too short to learn from.", "Film at least 20 s, better 2 to 5 minutes."
+        cure = "Film at least 20 s, better 2 to 5 minutes."
+        if look.timing.missing_s > 0.5:
+            cure = f"{_COPY_AGAIN} {look.timing.missing_s:.1f} s are missing at its end."
+        return Finding("length", figure, "no-go", "Too short to learn from.", cure)
+    message = "Few different sounds are heard, so the lips will be approximate on new speech."
+    cure = "Film longer: 20 s is little, 2 to 5 minutes are good."
+    return _warn_if(look.length_s < 20, "length", figure, message, cure)
+
+
+def _wholeness(look: Look) -> Finding:
+    timing = look.timing
+    if timing.missing_s > 0.5:
+        figure = f"ends {timing.missing_s:.1f} s early"
+        message = (
+            f"It promises {timing.duration_s + timing.missing_s:.1f} s of picture, but only {timing.duration_s:.1f} s can be "
+            "decoded: it is cut off or damaged, and the rest is not used."
         )
-    if look.length_s < 20:
-        message = "Few different sounds are heard, so the lips will be approximate on new speech."
-        return Finding("length", figure, "warn", message, "Film longer: 20 s is little, 2 to 5 minutes are good.")
-    return Finding("length", figure, "go")
+        return Finding("file", figure, "warn", message, _COPY_AGAIN)
+    message = "Parts of its picture cannot be decoded; it stands still or breaks up there."
+    figure = f"{timing.n_damaged} damaged pieces" if timing.n_damaged else "whole"
+    return _warn_if(timing.n_damaged > 0, "file", figure, message, _COPY_AGAIN)
+
+
+def _picture_size(look: Look) -> Finding:
+    figure = f"{look.survey.width}x{look.survey.height} pixels"
+    if min(look.survey.width, look.survey.height) < MIN_PICTURE_PX:
+        message = f"Too small to show a face: {MIN_PICTURE_PX}x{MIN_PICTURE_PX} is the least, 500x500 and more is good."
+        return Finding("picture size", figure, "no-go", message, "Give the video in its full resolution.")
+    return Finding("picture size", figure, "go")
 
 
 def _frame_rate(look: Look) -> Finding:
@@ -112,32 +142,25 @@ def _frame_rate(look: Look) -> Finding:
     if true < 23.5:
         message = "Frames are shown more than once on the 25 fps timeline, so motion stutters."
         return Finding("frame rate", figure, "warn", message, "Film at 25 frames per second or more.")
-    if look.timing.missing_s > 0.5 or look.timing.n_damaged:
-        message = f"The file is damaged: {look.timing.missing_s:.1f} s of its picture cannot be decoded."
-        return Finding("frame rate", figure, "warn", message, "Copy the file again from its origin.")
-    if look.timing.longest_gap_s > 0.5:
-        message = f"The picture stands still for up to {look.timing.longest_gap_s:.1f} s (dropped frames)."
-        return Finding(
-            "frame rate", figure, "warn", message, "Film without pauses, or cut that part with --start-s/--end-s."
-        )
-    return Finding("frame rate", figure, "go")
+    message = f"The picture stands still for up to {look.timing.longest_gap_s:.1f} s (dropped frames)."
+    cure = "Film without pauses, or cut that part with --start-s/--end-s."
+    return _warn_if(look.timing.longest_gap_s > 0.5, "frame rate", figure, message, cure)
 
 
 def _face_size(look: Look) -> Finding:
     boxes = main_face(look.survey)
     side_px = float(np.median([box.side_px for _, box in boxes])) if boxes else 0.0
     figure = f"{side_px:.0f} px in {look.survey.width}x{look.survey.height}"
+    cure = "Film closer, or give the video in its full resolution."
     if not boxes:
         figure = f"none in {len(look.survey.samples)} frames looked at"
         message = "No face was found."
         return Finding("face size", figure, "no-go", message, "Give a video in which one person faces the camera.")
     if side_px < MIN_FACE_PX:
         message = f"Lips of a few pixels cannot be learned; at least {MIN_FACE_PX} pixels of face are needed."
-        return Finding("face size", figure, "no-go", message, "Film closer, or give the video in its full resolution.")
-    if side_px < 160:
-        message = "The portrait will be soft: the papers' faces measure 220 px and more."
-        return Finding("face size", figure, "warn", message, "Film closer, or give the video in its full resolution.")
-    return Finding("face size", figure, "go")
+        return Finding("face size", figure, "no-go", message, cure)
+    message = "The portrait will be soft: the papers' faces measure 220 px and more."
+    return _warn_if(side_px < 160, "face size", figure, message, cure)
 
 
 def _sound_present(look: Look) -> Finding:
@@ -156,12 +179,9 @@ def usable_frames_finding(n_usable: int, n_frames: int) -> Finding:
         message = "Too few frames show a whole face."
         cure = "Give a video in which one person faces the camera, or choose a part with --start-s/--end-s."
         return Finding("usable frames", figure, "no-go", message, cure)
-    if share < 0.95:
-        message = "The other frames are left out; their sound is not learned from."
-        return Finding(
-            "usable frames", figure, "warn", message, "Choose the part with the face with --start-s/--end-s."
-        )
-    return Finding("usable frames", figure, "go")
+    message = "The other frames are left out; their sound is not learned from."
+    cure = "Choose the part with the face with --start-s/--end-s."
+    return _warn_if(share < 0.95, "usable frames", figure, message, cure)
 
 
 def _second_face(look: Look) -> Finding:
@@ -174,20 +194,18 @@ def _second_face(look: Look) -> Finding:
     ]
     share = len(others) / max(1, len(look.survey.samples))
     figure = f"{100 * share:.0f} % of the time"
-    if share > 0.02:
-        message = "Someone else is in the picture; the face that stays longest is followed."
-        return Finding("second face", figure, "warn", message, "Crop the video to one person, or choose another part.")
-    return Finding("second face", figure, "go")
+    message = "Someone else is in the picture; the face that stays longest is followed."
+    return _warn_if(
+        share > 0.02, "second face", figure, message, "Crop the video to one person, or choose another part."
+    )
 
 
 def _cuts(look: Look, e: Evidence) -> Finding:
     cuts = find_cuts(look, e)
     times = ", ".join(f"{time_s:.1f} s" for time_s in cuts[:5]) + (", ..." if len(cuts) > 5 else "")
     figure = f"{len(cuts)} ({times})" if cuts else "none"
-    if cuts:
-        message = "Framing or posture jumps there; body and background of the parts do not fit together."
-        return Finding("cuts", figure, "warn", message, "Choose one uncut part with --start-s/--end-s.")
-    return Finding("cuts", figure, "go")
+    message = "Framing or posture jumps there; body and background of the parts do not fit together."
+    return _warn_if(bool(cuts), "cuts", figure, message, "Choose one uncut part with --start-s/--end-s.")
 
 
 def _camera(e: Evidence) -> Finding:
@@ -195,68 +213,55 @@ def _camera(e: Evidence) -> Finding:
     if motion is None:
         return Finding("camera motion", "cannot be told", "go", "The background is too smooth to see motion in it.")
     figure = f"{100 * motion:.1f} % of the picture"
-    if motion > 0.01:
-        message = "The background is learned as a still picture, so its motion becomes blur around the head."
-        return Finding(
-            "camera motion", figure, "warn", message, "Put the camera on a tripod and switch zoom and tracking off."
-        )
-    return Finding("camera motion", figure, "go")
+    message = "The background is learned as a still picture, so its motion becomes blur around the head."
+    cure = "Put the camera on a tripod and switch zoom and tracking off."
+    return _warn_if(motion > 0.01, "camera motion", figure, message, cure)
 
 
 def mouth_range(landmarks_px: Float[np.ndarray, "frames 478 3"]) -> Finding:
     """How far the lips move."""
-    low, high = np.percentile(lip_opening(landmarks_px), [5, 95])
+    low, high = np.percentile(lip_opening(landmarks_px), [5, 95]).tolist()
     figure = f"{high - low:.2f} eye distances"
     if high - low < 0.03:
         message = "The lips hardly move: this is no one speaking, or the mouth is hidden."
         return Finding(
             "mouth range", figure, "no-go", message, "Give a video in which the person speaks, mouth in view."
         )
-    if high - low < 0.06:
-        message = "The lips move little, and so will the portrait's."
-        return Finding("mouth range", figure, "warn", message, "Speak clearly, with open vowels.")
-    return Finding("mouth range", figure, "go")
+    message = "The lips move little, and so will the portrait's."
+    return _warn_if(high - low < 0.06, "mouth range", figure, message, "Speak clearly, with open vowels.")
 
 
 def _blinks(e: Evidence) -> Finding:
     count = len(find_blinks(eye_closure(e.landmarks_px), FPS))
-    if count < 2:
-        message = "Closed eyes are never or hardly seen, so the portrait cannot learn to blink."
-        return Finding("blinks", str(count), "warn", message, "Blink as usual while filming; a few times suffice.")
-    return Finding("blinks", str(count), "go")
+    message = "Closed eyes are never or hardly seen, so the portrait cannot learn to blink."
+    return _warn_if(count < 2, "blinks", str(count), message, "Blink as usual while filming; a few times suffice.")
 
 
 def _sharpness(e: Evidence) -> Finding:
     figure = f"{e.pictures.detail:.2f} of the texture is fine"
-    if e.pictures.detail < 0.18:
-        message = "The face is out of focus, moved, or enlarged from a smaller video; the portrait will be as soft."
-        return Finding(
-            "sharpness", figure, "warn", message, "Focus on the eyes, use more light, give the original file."
-        )
-    return Finding("sharpness", figure, "go")
+    message = "The face is out of focus, moved, or enlarged from a smaller video; the portrait will be as soft."
+    cure = "Focus on the eyes, use more light, give the original file."
+    return _warn_if(e.pictures.detail < 0.18, "sharpness", figure, message, cure)
 
 
 def _light_range(look: Look) -> Finding:
-    if look.info.is_high_dynamic_range:
-        message = "Taken as ordinary colours, a video filmed in HDR looks pale."
-        return Finding("colours", "HDR", "warn", message, "Switch HDR off in the camera, or convert the file to SDR.")
-    return Finding("colours", "ordinary", "go")
+    is_hdr = look.info.is_high_dynamic_range
+    message = "Taken as ordinary colours, a video filmed in HDR looks pale."
+    cure = "Switch HDR off in the camera, or convert the file to SDR."
+    return _warn_if(is_hdr, "colours", "HDR" if is_hdr else "ordinary", message, cure)
 
 
 def _noise(e: Evidence) -> Finding:
     figure = f"{e.pictures.noise:.1f} of 255"
-    if e.pictures.noise > 5:
-        message = "The picture is grainy; hair and mattes will be rough."
-        return Finding("image noise", figure, "warn", message, "Film with more light.")
-    return Finding("image noise", figure, "go")
+    message = "The picture is grainy; hair and mattes will be rough."
+    return _warn_if(e.pictures.noise > 5, "image noise", figure, message, "Film with more light.")
 
 
 def _light(e: Evidence) -> Finding:
     figure = f"{e.pictures.face_brightness:.0f} of 255"
-    if not 35 <= e.pictures.face_brightness <= 225:
-        message = "The face is too dark or too bright to show its shape."
-        return Finding("face brightness", figure, "warn", message, "Light the face evenly from the front.")
-    return Finding("face brightness", figure, "go")
+    is_bad = not 35 <= e.pictures.face_brightness <= 225
+    message = "The face is too dark or too bright to show its shape."
+    return _warn_if(is_bad, "face brightness", figure, message, "Light the face evenly from the front.")
 
 
 def loudness(sound: SoundQuality) -> Finding:
@@ -264,17 +269,14 @@ def loudness(sound: SoundQuality) -> Finding:
     figure = f"{sound.speech_level_db:.0f} dB"
     if sound.speech_level_db <= -65:
         return Finding("loudness", figure, "no-go", "There is nothing to hear.", "Give a video with its sound.")
-    if sound.speech_level_db < -42:
-        return Finding("loudness", figure, "warn", "The speech is very quiet.", "Record closer to the mouth.")
-    return Finding("loudness", figure, "go")
+    is_quiet = sound.speech_level_db < -42
+    return _warn_if(is_quiet, "loudness", figure, "The speech is very quiet.", "Record closer to the mouth.")
 
 
 def _clipping(e: Evidence) -> Finding:
     figure = f"{100 * e.sound.clipped_share:.2f} %"
-    if e.sound.clipped_share > 0.001:
-        message = "The recording was too loud and is distorted."
-        return Finding("clipping", figure, "warn", message, "Lower the recording level.")
-    return Finding("clipping", figure, "go")
+    message = "The recording was too loud and is distorted."
+    return _warn_if(e.sound.clipped_share > 0.001, "clipping", figure, message, "Lower the recording level.")
 
 
 def _pauses(e: Evidence) -> Finding:
@@ -282,20 +284,16 @@ def _pauses(e: Evidence) -> Finding:
     if e.sound.pause_share > 0.6:
         message = "Little of the video is speech."
         return Finding("pauses", figure, "warn", message, "Choose the part with speech with --start-s/--end-s.")
-    if e.sound.pause_share < 0.02:
-        message = "There is hardly a pause, so what the mouth does in silence is not seen."
-        return Finding("pauses", figure, "warn", message, "Let the person rest for some seconds, mouth closed.")
-    return Finding("pauses", figure, "go")
+    message = "There is hardly a pause, so what the mouth does in silence is not seen."
+    cure = "Let the person rest for some seconds, mouth closed."
+    return _warn_if(e.sound.pause_share < 0.02, "pauses", figure, message, cure)
 
 
 def _speech_over_noise(e: Evidence) -> Finding:
     figure = f"{e.sound.speech_over_noise_db:.0f} dB"
-    if e.sound.speech_over_noise_db < 12:
-        message = "Noise, music or echo fills the pauses; the mouth will move in silence."
-        return Finding(
-            "speech over noise", figure, "warn", message, "Record in a quiet room, close to the mouth, without music."
-        )
-    return Finding("speech over noise", figure, "go")
+    message = "Noise, music or echo fills the pauses; the mouth will move in silence."
+    cure = "Record in a quiet room, close to the mouth, without music."
+    return _warn_if(e.sound.speech_over_noise_db < 12, "speech over noise", figure, message, cure)
 
 
 def _sound_offset(e: Evidence) -> Finding:
@@ -317,13 +315,14 @@ def _lips_follow_sound(e: Evidence) -> Finding:
     figure = f"correlation {e.offset.correlation:.2f}"
     if e.offset.confidence == 0:
         return Finding("lips follow sound", "not measured", "go", "It takes about six seconds of speech to tell.")
-    if e.offset.correlation < 0.2:
-        message = "The sound does not explain the lips: a dubbed film, another speaker, music, or a hidden mouth."
-        return Finding("lips follow sound", figure, "warn", message, "Give a video with the person's own voice.")
-    return Finding("lips follow sound", figure, "go")
+    message = "The sound does not explain the lips: a dubbed film, another speaker, music, or a hidden mouth."
+    cure = "Give a video with the person's own voice."
+    return _warn_if(e.offset.correlation < 0.2, "lips follow sound", figure, message, cure)
 
 
 LOOK_RULES: tuple[Callable[[Look], Finding], ...] = (
+    _wholeness,
+    _picture_size,
     _length,
     _frame_rate,
     _light_range,
