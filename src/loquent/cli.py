@@ -193,6 +193,43 @@ def evaluate(
     return 0
 
 
+def score(
+    video: Positional[Path],
+    /,
+    against: Path,
+    trim: bool = False,
+    action_units: tuple[Path, Path] | None = None,
+    json: Path | None = None,
+) -> int:
+    """Measure any video, whoever made it, against the real one with the metrics of `evaluate`.
+
+    Example: loquent score theirs.mp4 --against real.mp4 --json figures.json
+
+    Args:
+        video: the video to judge.
+        against: the real video: same size, and frame k shows the same moment at 25 frames a second.
+        trim: compare as long as both last, if one is longer.
+        action_units: the CSV files of OpenFace's FeatureExtraction for the video and for the real one; adds AUE.
+        json: also write all figures to this file.
+    """
+    from loquent.evaluation.report import print_score, write_report
+    from loquent.evaluation.score import score as measure
+    from loquent.progress import Progress
+
+    with Progress("Scoring", unit="frame") as bar:
+        figures = measure(
+            video,
+            against,
+            trim=trim,
+            action_units=action_units,
+            progress=lambda done, total: bar.set(done, total=total),
+        )
+    print_score(figures)
+    if json is not None:
+        write_report(json, figures)
+    return 0
+
+
 def inspect_(portrait: Positional[Path], /, json: bool = False, motion: Path | None = None) -> int:
     """Say what a portrait file is and how it was made.
 
@@ -240,6 +277,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "train": train,
     "render": render,
     "evaluate": evaluate,
+    "score": score,
     "inspect": inspect_,
     "demo": demo,
 }

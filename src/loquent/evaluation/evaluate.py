@@ -1,6 +1,5 @@
 """Measure a portrait on the frames of a clip that did not train it."""
 
-import math
 import platform
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -16,9 +15,10 @@ from loquent.data.frame_store import spread_frames
 from loquent.errors import InputError
 from loquent.evaluation import held_out
 from loquent.evaluation.held_out import Picture, Setting
-from loquent.evaluation.scores import PictureScores, Row, mouth_boxes, summarise
+from loquent.evaluation.networks import CHEAP, MetricNetworks, open_networks
+from loquent.evaluation.scores import Measured, PictureScores, Row, finite, summarise
 from loquent.evaluation.sheet import SheetRow, draw_sheet
-from loquent.face.landmarks import LandmarkTrack, detect_all
+from loquent.face.landmarks import detect_all
 from loquent.media.images import write_image
 from loquent.portrait import Portrait
 
@@ -57,6 +57,8 @@ class Evaluation:
     """Trained numbers of the torso field, with one appearance code."""
     notes: tuple[str, ...]
     """What a reader must know to judge the figures."""
+    missing: dict[str, str]
+    """Metrics that could not be measured, with what each needs."""
 
     def row(self, name: str) -> Row:
         """The row of that name."""
@@ -64,7 +66,7 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """All figures as JSON values; infinite or missing ones are null."""
-        facts: dict[str, Any] = _finite({"loquent": __version__, **asdict(self)})
+        facts: dict[str, Any] = finite({"loquent": __version__, **asdict(self)})
         return facts
 
 
@@ -100,19 +102,20 @@ def evaluate(
     if frames_dir is not None and frames_dir.exists() and not frames_dir.is_dir():
         raise InputError(f"The frames are written into a folder, but {frames_dir} is a file. Name another place.")
     n_sets = 2 + len(settings) + shuffle_sound
-    session = _Session(clip, frames_dir, progress, n_sets * len(clip.held_out_frames))
-    rows = [session.measure(TRUTH, held_out.real_pictures(clip), is_saved=True)]
-    rows.append(session.measure(RECOMPRESSED, held_out.recompressed_pictures(clip)))
-    sound = held_out.conditions(portrait, clip)
-    for setting in settings:
-        seconds: list[float] = []
-        pictures = held_out.rendered_pictures(portrait, clip, setting, sound, seconds)
-        rows.append(session.measure(setting, pictures, seconds, is_saved=True))
-    timed = rows[-1]
-    if shuffle_sound:
-        shuffled = held_out.conditions(portrait, clip, is_shuffled=True)
-        pictures = held_out.rendered_pictures(portrait, clip, settings[0], shuffled, seconds := [])
-        rows.append(session.measure(f"{settings[0]} {SHUFFLED}", pictures, seconds))
+    with open_networks(CHEAP) as networks:
+        session = _Session(clip, networks, frames_dir, progress, n_sets * len(clip.held_out_frames))
+        rows = [session.measure(TRUTH, held_out.real_pictures(clip), is_saved=True)]
+        rows.append(session.measure(RECOMPRESSED, held_out.recompressed_pictures(clip)))
+        sound = held_out.conditions(portrait, clip)
+        for setting in settings:
+            seconds: list[float] = []
+            pictures = held_out.rendered_pictures(portrait, clip, setting, sound, seconds)
+            rows.append(session.measure(setting, pictures, seconds, is_saved=True))
+        timed = rows[-1]
+        if shuffle_sound:
+            shuffled = held_out.conditions(portrait, clip, is_shuffled=True)
+            pictures = held_out.rendered_pictures(portrait, clip, settings[0], shuffled, seconds := [])
+            rows.append(session.measure(f"{settings[0]} {SHUFFLED}", pictures, seconds))
     if sheet is not None:
         write_image(sheet, draw_sheet(session.shown, session.shown_boxes))
     assert timed.ms_per_frame is not None
@@ -130,6 +133,7 @@ def evaluate(
         n_head_parameters=sum(values.numel() for values in portrait.head.parameters()),
         n_torso_parameters=sum(values.numel() for values in (portrait.torso.parameters() if portrait.torso else ())),
         notes=tuple(_notes(portrait, clip)),
+        missing=networks.missing,
     )
 
 
@@ -137,13 +141,18 @@ class _Session:
     """One pass after another over the held-out frames; keeps the real landmarks and the pictures of the contact sheet."""
 
     def __init__(
-        self, clip: Clip, frames_dir: Path | None, progress: Callable[[int, int], None], n_pictures: int
+        self,
+        clip: Clip,
+        networks: MetricNetworks,
+        frames_dir: Path | None,
+        progress: Callable[[int, int], None],
+        n_pictures: int,
     ) -> None:
-        self.clip, self.frames_dir = clip, frames_dir
-        self.boxes = mouth_boxes(clip)
+        self.clip, self.networks, self.frames_dir = clip, networks, frames_dir
+        self.boxes, self.timeline = held_out.mouth_boxes(clip), held_out.timeline(clip)
         self.shown: list[SheetRow] = []
         self._progress, self._done, self._total = progress, 0, n_pictures
-        self._real: LandmarkTrack | None = None
+        self._real: Measured | None = None
         self._columns = spread_frames(range(len(clip.held_out_frames)), SHEET_COLUMNS)
 
     @property
@@ -158,10 +167,10 @@ class _Session:
 
         Pictures that are saved are also written to the frames folder and shown on the contact sheet.
         """
-        scores = PictureScores()
-        faces = detect_all(self._watched(name, pictures, scores, is_saved))
-        self._real = self._real or faces
-        return summarise(name, scores, faces, self._real, self.clip, list(seconds))
+        scores = PictureScores(self.networks)
+        measured = Measured(scores, detect_all(self._watched(name, pictures, scores, is_saved)))
+        self._real = self._real or measured
+        return summarise(name, measured, self._real, self.timeline, list(seconds))
 
     def _watched(
         self, name: str, pictures: Iterable[Picture], scores: PictureScores, is_saved: bool
@@ -170,15 +179,15 @@ class _Session:
         shown = SheetRow(name, [], [], [])
         for k, picture in enumerate(pictures):
             i = self.clip.held_out_frames[k]
-            truth = held_out.to_bytes(self.clip.target(i))
-            scores.add(picture, truth, self.clip.matte(i)[..., 0], self.boxes[k])
-            frame_id = int(self.clip.track.frame_ids[i])
+            truth = held_out.true_frame(self.clip, i, self.boxes[k])
+            scores.add(picture, truth)
+            frame_id = truth.frame_id
             if is_saved and self.frames_dir is not None:
                 write_image(self.frames_dir / f"{frame_id:06d}_{name}.png", picture)
             if is_saved and k in self._columns:
                 shown.pictures.append(picture)
                 shown.frame_ids.append(frame_id)
-                shown.psnr_db.append(scores.psnr_db[-1])
+                shown.psnr_db.append(scores.figures["psnr_db"][-1])
             self._done += 1
             self._progress(self._done, self._total)
             yield picture
@@ -215,12 +224,3 @@ def _device_name(device: torch.device) -> str:
     lines = facts.read_text().splitlines() if facts.is_file() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return models[0] if models else platform.processor() or platform.machine()
-
-
-def _finite(value: Any) -> Any:
-    """The value with infinity and NaN as None, which JSON knows."""
-    if isinstance(value, dict):
-        return {key: _finite(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

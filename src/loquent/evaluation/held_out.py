@@ -10,11 +10,16 @@ from typing import Literal, get_args
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from loquent.data.clip import Clip
+from loquent.data.sampling import rectangles
 from loquent.errors import InputError
+from loquent.evaluation.scores import MOUTH_MARGIN, Timeline, TrueFrame
+from loquent.evaluation.silence import silent_frames
+from loquent.face.indices import OUTER_LIPS
+from loquent.media.audio import read_waveform
 from loquent.portrait import Portrait
 from loquent.speech.kinds import speech_kind
 
@@ -23,6 +28,7 @@ Setting = Literal["head", "full"]
 Picture = UInt8[np.ndarray, "height width 3"]
 JPEG_QUALITY = 75
 SHUFFLE_SEED = 0
+SAMPLE_RATE_HZ = 16000
 _BLOCK_S = (0.5, 1.0)
 _TRIES = 64
 
@@ -92,6 +98,26 @@ def shuffle_in_time(
     ]
     order = max(candidates, key=lambda order: int(np.abs(order - np.arange(n_steps)).min()))
     return features[torch.from_numpy(order)]
+
+
+def mouth_boxes(clip: Clip) -> Int[np.ndarray, "held_out 4"]:
+    """The mouth's rectangle in every held-out frame (top, bottom, left, right), from the clip's track."""
+    points = clip.track.landmarks_px[list(clip.held_out_frames), :, :2].numpy()
+    return rectangles(points[:, list(OUTER_LIPS)], MOUTH_MARGIN, clip.info.height, clip.info.width)
+
+
+def timeline(clip: Clip) -> Timeline:
+    """When the held-out frames are, and which of them the clip's sound leaves silent."""
+    frame_ids = clip.track.frame_ids[list(clip.held_out_frames)].numpy()
+    waveform = read_waveform(clip.folder / "sound.wav", sample_rate_hz=SAMPLE_RATE_HZ)
+    is_silent = silent_frames(waveform, SAMPLE_RATE_HZ, frame_ids, clip.info.fps)
+    return Timeline(frame_ids, clip.info.fps, is_silent)
+
+
+def true_frame(clip: Clip, i: int, mouth: Int[np.ndarray, "4"]) -> TrueFrame:
+    """Frame `i` as training would see it, with its mattes."""
+    mattes = clip.matte(i)[..., :2].astype(np.float32) / 255
+    return TrueFrame(to_bytes(clip.target(i)), mattes[..., 0], mattes[..., 1], mouth, int(clip.track.frame_ids[i]))
 
 
 def real_pictures(clip: Clip) -> Iterator[Picture]:

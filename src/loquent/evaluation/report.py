@@ -1,14 +1,16 @@
-"""What `evaluate` prints and writes: one table, figures down, sets of pictures across."""
+"""What `evaluate` and `score` print and write: one table, figures down, sets of pictures across."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from loquent.evaluation.evaluate import Evaluation
+from loquent.evaluation.score import Score
 from loquent.evaluation.scores import Row
 from loquent.storage import write_json
 
@@ -40,8 +42,15 @@ def _plain(pick: str, style: str, factor: float = 1.0) -> Callable[[Row], str]:
 _LINES: tuple[tuple[str, Callable[[Row], str]], ...] = (
     ("PSNR, whole picture (dB)", _plain("psnr_db", ".2f")),
     ("PSNR, head (dB)", _plain("head_psnr_db", ".2f")),
+    ("PSNR, no background (dB)", _plain("person_psnr_db", ".2f")),
     ("PSNR, mouth (dB)", _plain("mouth_psnr_db", ".2f")),
     ("SSIM", _plain("ssim", ".4f")),
+    ("FLIP", _plain("flip", ".4f")),
+    ("LPIPS (alex)", _plain("lpips_alex", ".4f")),
+    ("LPIPS (vgg)", _plain("lpips_vgg", ".4f")),
+    ("FID", _plain("fid", ".2f")),
+    ("seam error (levels/px)", _plain("seam", ".2f")),
+    ("jitter (levels)", _plain("jitter", ".2f")),
     ("LMD (px)", _plain("lmd_px", ".2f")),
     ("LMD (% of eye distance)", _plain("lmd_share", ".2f", 100.0)),
     ("lip correlation", _lip("correlation", ".2f")),
@@ -49,9 +58,28 @@ _LINES: tuple[tuple[str, Callable[[Row], str]], ...] = (
     ("  largest at lag (frames)", _lip("lag_frames", "+d")),
     ("  there", _lip("best_correlation", ".2f")),
     ("lip movement (std)", _lip("opening_std", ".4f")),
+    ("lip opening in silence", _plain("silence_opening", ".3f")),
+    ("Sync confidence", _plain("sync_confidence", ".2f")),
+    ("Sync distance", _plain("sync_distance", ".2f")),
+    ("AUE (OpenFace)", _plain("aue", ".3f")),
+    ("blendshape error", _plain("blendshape_error", ".3f")),
     ("frames with both faces", _lip("n_frames", "d")),
     ("faces not found", _plain("n_faces_missed", ".0f")),
     ("ms per frame", _plain("ms_per_frame", ".0f")),
+)
+_OPTIONAL = {
+    "LPIPS (alex)",
+    "LPIPS (vgg)",
+    "FID",
+    "Sync confidence",
+    "Sync distance",
+    "AUE (OpenFace)",
+    "blendshape error",
+}
+"""Lines that are left out when no row has a figure."""
+_MEANINGS = (
+    "LMD by MediaPipe. Seam: gradient error along the border of head and torso. Jitter: change per frame where the real pixels "
+    "stand still. Lip openings are in eye distances, high-passed at 0.5 Hz; positive lag: the lips are late."
 )
 
 
@@ -60,13 +88,7 @@ def print_evaluation(evaluation: Evaluation, *, stream: TextIO | None = None) ->
     console = Console(file=stream or sys.stdout, highlight=False)
     rows = evaluation.rows
     console.print(f"{evaluation.clip}: {evaluation.n_held_out} held-out frames", markup=False)
-    table = Table(box=None, pad_edge=False)
-    table.add_column("")
-    for row in rows:
-        table.add_column(row.name, justify="right")
-    for label, show in _LINES:
-        table.add_row(label, *(show(row) for row in rows))
-    console.print(table)
+    console.print(_table(rows))
     console.print(
         f"{evaluation.fps:.3g} frames/s ({evaluation.fps_setting}, {evaluation.width}x{evaluation.height}) on "
         f"{evaluation.device}, {evaluation.n_threads} threads. Portrait file {evaluation.file_mib:.2f} MiB; "
@@ -75,13 +97,42 @@ def print_evaluation(evaluation: Evaluation, *, stream: TextIO | None = None) ->
     console.print(
         "head: the rendered head over the real torso and background; full: everything rendered; recompressed: the real frames "
         "as JPEG, the detector's own error; shuffled: the same sound in another order. Pose and blink are the clip's, the lips "
-        "come from the sound. LMD by MediaPipe. Lip openings high-passed at 0.5 Hz; positive lag: the rendered lips are late."
+        f"come from the sound. {_MEANINGS}"
     )
     console.print(PAPERS_NOTE)
-    for note in evaluation.notes:
+    _print_notes(console, evaluation.notes, evaluation.missing)
+
+
+def print_score(score: Score, *, stream: TextIO | None = None) -> None:
+    """Print the table and what explains it, to standard output unless another stream is named."""
+    console = Console(file=stream or sys.stdout, highlight=False)
+    console.print(
+        f"{score.video} against {score.against}: {score.n_frames} frames, {score.width}x{score.height}", markup=False
+    )
+    console.print(_table(score.rows))
+    console.print(f"{_MEANINGS} Head and background are told apart by MediaPipe on the real frames.")
+    _print_notes(console, score.notes, score.missing)
+
+
+def write_report(path: Path, figures: Evaluation | Score) -> None:
+    """Write all figures as JSON, whole or not at all; infinite and missing ones are null."""
+    write_json(path, figures.to_json())
+
+
+def _table(rows: Sequence[Row]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for row in rows:
+        table.add_column(Text(row.name), justify="right")
+    for label, show in _LINES:
+        cells = [show(row) for row in rows]
+        if label not in _OPTIONAL or set(cells) != {"–"}:
+            table.add_row(label, *cells)
+    return table
+
+
+def _print_notes(console: Console, notes: Sequence[str], missing: Mapping[str, str]) -> None:
+    for note in notes:
         console.print(f"Note: {note}", markup=False)
-
-
-def write_report(path: Path, evaluation: Evaluation) -> None:
-    """Write all figures as JSON, whole or not at all."""
-    write_json(path, evaluation.to_json())
+    for metric, reason in missing.items():
+        console.print(f"Not measured: {metric}; {reason}.", markup=False)

@@ -2,17 +2,22 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
-from loquent.data.clip import Clip
-from loquent.data.sampling import rectangles
+from loquent.evaluation.blendshapes import blendshape_error
+from loquent.evaluation.fid import frechet_distance
+from loquent.evaluation.flip import flip
+from loquent.evaluation.jitter import jitter
 from loquent.evaluation.lip_sync import LipSync, lip_sync
 from loquent.evaluation.lmd import eye_distance_px, mouth_distance_px
+from loquent.evaluation.networks import BLENDSHAPES, FID, LPIPS_ALEX, LPIPS_VGG, MetricNetworks
 from loquent.evaluation.psnr import box_psnr, matte_psnr, psnr
+from loquent.evaluation.seam import seam_band, seam_error
+from loquent.evaluation.silence import opening_in_silence
 from loquent.evaluation.ssim import ssim
-from loquent.face.indices import OUTER_LIPS
 from loquent.face.landmarks import LandmarkTrack
 from loquent.face.lips import lip_opening
 
@@ -22,89 +27,188 @@ MOUTH_MARGIN = 0.25
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured on one set of pictures of the held-out frames, against the real ones."""
+    """What was measured on one set of pictures, against the real ones."""
 
     name: str
-    """``truth``, ``recompressed``, ``head``, ``full``, or a setting followed by ``shuffled``."""
+    """``truth``, ``recompressed``, ``head``, ``full``, or a setting followed by ``shuffled``; a file's name in `score`."""
     psnr_db: float
     """PSNR of the whole picture, mean over frames; infinite for the truth itself."""
     head_psnr_db: float
     """PSNR with the squared error weighted by the head's matte, mean over the frames that show the head."""
+    person_psnr_db: float
+    """The same weighted by all of the person: the background does not count."""
     mouth_psnr_db: float
     """PSNR in a rectangle around the lips, mean over frames."""
     ssim: float
     """Structural similarity, mean over frames."""
+    flip: float
+    """Visible difference (LDR-FLIP), 0 to 1, mean over frames."""
+    seam: float
+    """Gradient error along the border of head and torso in levels per pixel, mean over frames that show it."""
+    jitter: float
+    """Change from frame to frame where the real pixels stand still, in levels, mean over adjacent frames."""
     lmd_px: float | None
     """Landmark distance of the mouth, mean over frames with both faces; None when there is none."""
     lmd_share: float | None
     """The same in distances between the outer eye corners."""
     lips: LipSync | None
     """Lip opening against the real one; None when too few faces were found."""
+    silence_opening: float | None
+    """Mean lip opening while the sound is silent, in distances between the outer eye corners; None without such frames."""
     n_faces_missed: int
     """Frames in which no face was found."""
     ms_per_frame: float | None
     """Median time to render one frame, in milliseconds; None where nothing was rendered."""
+    lpips_alex: float | None = None
+    """LPIPS with AlexNet, mean over frames; None, here and below, when the network or file is missing or was not asked for."""
+    lpips_vgg: float | None = None
+    """LPIPS with VGG16."""
+    fid: float | None = None
+    """Fréchet inception distance of all frames to all real ones."""
+    sync_confidence: float | None = None
+    """SyncNet's confidence."""
+    sync_distance: float | None = None
+    """SyncNet's distance."""
+    aue: float | None = None
+    """Action unit error, from OpenFace's files."""
+    blendshape_error: float | None = None
+    """The action unit error's formula on MediaPipe's blendshapes."""
 
 
-def mouth_boxes(clip: Clip) -> Int[np.ndarray, "held_out 4"]:
-    """The mouth's rectangle in every held-out frame (top, bottom, left, right), from the clip's track."""
-    points = clip.track.landmarks_px[list(clip.held_out_frames), :, :2].numpy()
-    return rectangles(points[:, list(OUTER_LIPS)], MOUTH_MARGIN, clip.info.height, clip.info.width)
+@dataclass(frozen=True)
+class TrueFrame:
+    """One real frame and what its parts are."""
+
+    picture: UInt8[np.ndarray, "height width 3"]
+    """RGB."""
+    head: Float[np.ndarray, "height width"]
+    """Matte of the head in [0, 1]."""
+    torso: Float[np.ndarray, "height width"]
+    """Matte of neck and torso in [0, 1]."""
+    mouth: Int[np.ndarray, "4"]
+    """Rectangle around the lips (top, bottom, left, right), half open; empty without a face."""
+    frame_id: int
+    """Place on the timeline."""
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """When the frames are, and when it is silent."""
+
+    frame_ids: Int[np.ndarray, "frames"]
+    """Places on the timeline, ascending."""
+    fps: float
+    """Frames per second of the timeline."""
+    is_silent: Bool[np.ndarray, "frames"]
+    """Whether nothing is said around each frame."""
 
 
 @dataclass
 class PictureScores:
     """Gathers the figures of pictures, frame after frame."""
 
-    psnr_db: list[float] = field(default_factory=list)
-    head_psnr_db: list[float] = field(default_factory=list)
-    mouth_psnr_db: list[float] = field(default_factory=list)
-    ssim: list[float] = field(default_factory=list)
+    networks: MetricNetworks = field(default_factory=MetricNetworks)
+    figures: dict[str, list[float]] = field(default_factory=dict)
+    """Figures of each frame by the name of their field in `Row`."""
+    features: list[Float[np.ndarray, "features"]] = field(default_factory=list)
+    """Inception's, when it is there."""
+    shapes: list[Float[np.ndarray, "52"]] = field(default_factory=list)
+    """Blendshapes, when the network is there."""
+    _before: tuple[np.ndarray, TrueFrame] | None = None
 
-    def add(
-        self,
-        picture: UInt8[np.ndarray, "height width 3"],
-        truth: UInt8[np.ndarray, "height width 3"],
-        head: UInt8[np.ndarray, "height width"],
-        mouth: Int[np.ndarray, "4"],
-    ) -> None:
-        """Measure one picture; `head` is the matte, 0 to 255, and `mouth` a rectangle."""
-        self.psnr_db.append(psnr(picture, truth))
-        self.head_psnr_db.append(matte_psnr(picture, truth, head.astype(np.float64) / 255))
-        self.mouth_psnr_db.append(box_psnr(picture, truth, mouth))
-        self.ssim.append(ssim(picture, truth))
+    def add(self, picture: UInt8[np.ndarray, "height width 3"], truth: TrueFrame) -> None:
+        """Measure one picture; pictures come in the order of the timeline."""
+        real, person = truth.picture, np.minimum(truth.head + truth.torso, 1)
+        self._note("psnr_db", psnr(picture, real))
+        self._note("head_psnr_db", matte_psnr(picture, real, truth.head))
+        self._note("person_psnr_db", matte_psnr(picture, real, person))
+        self._note("mouth_psnr_db", box_psnr(picture, real, truth.mouth))
+        self._note("ssim", ssim(picture, real))
+        self._note("flip", flip(picture, real))
+        self._note("seam", seam_error(picture, real, seam_band(truth.head, truth.torso)))
+        if self._before is not None and self._before[1].frame_id == truth.frame_id - 1:
+            self._note("jitter", jitter(self._before[0], picture, self._before[1].picture, real))
+        self._before = picture, truth
+        self._add_by_networks(picture, real)
+
+    def mean(self, name: str) -> float:
+        """Mean over the frames that have the figure (a frame without a head has no head PSNR); NaN when none has."""
+        known = [value for value in self.figures.get(name, ()) if not math.isnan(value)]
+        return float(np.mean(known)) if known else math.nan
+
+    def mean_or_none(self, name: str) -> float | None:
+        """The same for figures that may not have been measured at all."""
+        return self.mean(name) if name in self.figures else None
+
+    def _note(self, name: str, value: float) -> None:
+        self.figures.setdefault(name, []).append(value)
+
+    def _add_by_networks(self, picture: np.ndarray, real: np.ndarray) -> None:
+        loaded = self.networks.loaded
+        for metric, name in ((LPIPS_ALEX, "lpips_alex"), (LPIPS_VGG, "lpips_vgg")):
+            if metric in loaded:
+                self._note(name, loaded[metric].distance(picture, real))
+        if FID in loaded:
+            self.features.append(loaded[FID].features(picture))
+        if BLENDSHAPES in loaded:
+            self.shapes.append(loaded[BLENDSHAPES].shapes(picture))
 
 
-def summarise(
-    name: str, scores: PictureScores, faces: LandmarkTrack, real: LandmarkTrack, clip: Clip, seconds: list[float]
-) -> Row:
-    """The row of one set of pictures; `faces` and `real` are the landmarks found on them and on the real ones."""
-    distance = mouth_distance_px(faces.points_px, real.points_px)
-    frame_ids = clip.track.frame_ids[list(clip.held_out_frames)].numpy()
+@dataclass(frozen=True)
+class Measured:
+    """One set of pictures, measured."""
+
+    scores: PictureScores
+    """What was measured picture by picture."""
+    faces: LandmarkTrack
+    """The landmarks found on them."""
+
+
+def summarise(name: str, ours: Measured, real: Measured, timeline: Timeline, seconds: list[float]) -> Row:
+    """The row of one set of pictures; `seconds` holds the time each took to render, if any was."""
+    points, real_points = ours.faces.points_px, real.faces.points_px
+    distance = mouth_distance_px(points, real_points)
+    opening = lip_opening(points).astype(np.float64)
     timed = seconds[1:] or seconds  # the first frame also compiles
+    scores = ours.scores
     return Row(
         name=name,
-        psnr_db=_mean(scores.psnr_db),
-        head_psnr_db=_mean(scores.head_psnr_db),
-        mouth_psnr_db=_mean(scores.mouth_psnr_db),
-        ssim=_mean(scores.ssim),
+        psnr_db=scores.mean("psnr_db"),
+        head_psnr_db=scores.mean("head_psnr_db"),
+        person_psnr_db=scores.mean("person_psnr_db"),
+        mouth_psnr_db=scores.mean("mouth_psnr_db"),
+        ssim=scores.mean("ssim"),
+        flip=scores.mean("flip"),
+        seam=scores.mean("seam"),
+        jitter=scores.mean("jitter"),
         lmd_px=_mean_or_none(distance),
-        lmd_share=_mean_or_none(distance / eye_distance_px(real.points_px)),
-        lips=lip_sync(
-            lip_opening(faces.points_px).astype(np.float64),
-            lip_opening(real.points_px).astype(np.float64),
-            frame_ids,
-            clip.info.fps,
-        ),
-        n_faces_missed=int((~faces.found).sum()),
+        lmd_share=_mean_or_none(distance / eye_distance_px(real_points)),
+        lips=lip_sync(opening, lip_opening(real_points).astype(np.float64), timeline.frame_ids, timeline.fps),
+        silence_opening=opening_in_silence(opening, timeline.is_silent),
+        n_faces_missed=int((~ours.faces.found).sum()),
         ms_per_frame=1000 * float(np.median(timed)) if timed else None,
+        lpips_alex=scores.mean_or_none("lpips_alex"),
+        lpips_vgg=scores.mean_or_none("lpips_vgg"),
+        fid=_fid(scores.features, real.scores.features),
+        blendshape_error=_blendshape_error(scores.shapes, real.scores.shapes),
     )
 
 
-def _mean(values: list[float]) -> float:
-    """Mean of those that are numbers (a frame without a head has no head PSNR)."""
-    known = [value for value in values if not math.isnan(value)]
-    return float(np.mean(known)) if known else math.nan
+def finite(value: Any) -> Any:
+    """The value with infinity and NaN as None, which JSON knows."""
+    if isinstance(value, dict):
+        return {key: finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _fid(ours: list[np.ndarray], real: list[np.ndarray]) -> float | None:
+    return frechet_distance(np.stack(ours), np.stack(real)) if len(ours) >= 2 else None
+
+
+def _blendshape_error(ours: list[np.ndarray], real: list[np.ndarray]) -> float | None:
+    return blendshape_error(np.stack(ours), np.stack(real)) if ours else None
 
 
 def _mean_or_none(values: np.ndarray) -> float | None:
