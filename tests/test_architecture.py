@@ -16,7 +16,7 @@ EVERYBODY_MAY = {"errors", "pretrained", "progress", "storage", "__version__"}
 OWNERS = {
     "av": {"media"},
     "mediapipe": {"face"},
-    "numba": {"actor", "ops"},
+    "numba": {"compilation", "ops"},
     "pooch": {"pretrained"},
     "tensorboard": {"training"},
     "torchaudio": set(),

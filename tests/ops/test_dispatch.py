@@ -122,7 +122,7 @@ def test_importing_operations_loads_no_numba() -> None:
 def test_read_only_install_compiles_without_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     import numba
 
-    from loquent.ops.cpu.compilation import kernel
+    from loquent.compilation import kernel
 
     original = numba.njit
 

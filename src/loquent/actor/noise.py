@@ -4,10 +4,10 @@
 import numpy as np
 from jaxtyping import Float
 
-from loquent.actor.compiled import compiled
+from loquent.compilation import kernel
 
 
-@compiled
+@kernel(exact=True)
 def _lattice(x, y, z, seed):
     mixed = (seed * 2654435761 + 97) & 0xFFFFFFFF
     for value in (x, y, z):
@@ -19,12 +19,12 @@ def _lattice(x, y, z, seed):
     return mixed / 2147483648.0 - 1.0
 
 
-@compiled
+@kernel(exact=True)
 def _smooth(fraction):
     return fraction * fraction * (3.0 - 2.0 * fraction)
 
 
-@compiled
+@kernel(exact=True)
 def _add_octave(places, scale, offset, strength, seed, total):
     for i in range(places.shape[0]):
         x, y, z = places[i, 0] * scale + offset, places[i, 1] * scale + offset, places[i, 2] * scale + offset

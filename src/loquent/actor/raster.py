@@ -7,10 +7,10 @@ a depth. Rows are independent, so bands of them may run in threads.
 
 import numpy as np
 
-from loquent.actor.compiled import compiled
+from loquent.compilation import kernel
 
 
-@compiled
+@kernel(exact=True)
 def rasterise(top, bottom, screen, triangles, depth, ids, weights):
     """Fill rows `top` to `bottom` (not included) of `depth` [h,w], `ids` [h,w] (-1: nothing) and `weights` [h,w,2].
 
@@ -48,7 +48,7 @@ def rasterise(top, bottom, screen, triangles, depth, ids, weights):
                     weights[y, x, 1] = wc
 
 
-@compiled
+@kernel(exact=True)
 def vertex_normals(points, triangles, normals):
     """Unit normals of every vertex: the sum of its triangles' area vectors. Surfaces are wound so that they point outwards."""
     normals[:] = 0.0

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from loquent.actor import paint, parts, raster, shade
-from loquent.actor.compiled import over_rows
+from loquent.actor.bands import over_rows
 from loquent.actor.expression import Expression
 from loquent.actor.head import MOUTH_ROW, Rig
 from loquent.actor.identity import make_identity

@@ -9,14 +9,14 @@ import math
 
 import numpy as np
 
-from loquent.actor.compiled import compiled
+from loquent.compilation import kernel
 
 SKIN, HAIR, EYE, CLOTH, WET = 0, 1, 2, 3, 4
 SHADOW_BIAS = 0.005
 """Depth in volume units that a surface may lie behind the light's picture and still be lit."""
 
 
-@compiled
+@kernel(exact=True)
 def _texel(texels, offset, rows, columns, u, v, out):
     """Bilinear look-up at u, v in [0, 1] (clamped) in the texture that starts at `offset`."""
     x = min(max(u * columns - 0.5, 0.0), columns - 1.001)
@@ -30,7 +30,7 @@ def _texel(texels, offset, rows, columns, u, v, out):
         out[k] = upper * (1 - fy) + lower * fy
 
 
-@compiled
+@kernel(exact=True)
 def _lit(shadow_depth, x, y, z, bias):
     """Share of the key light that reaches a point: depth comparisons under a tent three texels wide each way."""
     rows, columns = shadow_depth.shape
@@ -45,7 +45,7 @@ def _lit(shadow_depth, x, y, z, bias):
     return seen / total
 
 
-@compiled
+@kernel(exact=True)
 def _diffuse(answer, cosine, wrap, strand_cosine):
     if answer == HAIR:
         across = math.sqrt(max(0.0, 1.0 - strand_cosine * strand_cosine))
@@ -53,7 +53,7 @@ def _diffuse(answer, cosine, wrap, strand_cosine):
     return max(0.0, (cosine + wrap) / (1.0 + wrap))
 
 
-@compiled
+@kernel(exact=True)
 def _shine(answer, cosine, half_cosine, strand_half_cosine, facing):
     if answer == HAIR:
         across = max(1e-6, 1.0 - strand_half_cosine * strand_half_cosine)
@@ -68,7 +68,7 @@ def _shine(answer, cosine, half_cosine, strand_half_cosine, facing):
     return (0.11 * half_cosine**34 + 0.05 * half_cosine**9) * fresnel * max(0.0, min(1.0, 4.0 * cosine))
 
 
-@compiled
+@kernel(exact=True)
 def shade(
     top, bottom,
     ids, weights, points, normals, strands, uvs, shadow_screen, occlusion, triangles, materials, answers, layout, texels,
@@ -135,7 +135,7 @@ def shade(
                     out[y, x, k] += lights[2 * light + 1, k] * (texel[k] * matt + shine)
 
 
-@compiled
+@kernel(exact=True)
 def develop(top, bottom, light, ids, layers, curve, brightest, samples, image, matte):
     """Average every pixel's samples: light through `curve` (a table over [0, brightest]) to 8 bits, layers to shares of 255.
 

@@ -7,10 +7,10 @@ Pulses of the glottis and breath noise pass through five resonators in a row, mo
 import numpy as np
 from jaxtyping import Float, Float32
 
-from loquent.actor.compiled import compiled
 from loquent.actor.identity import make_identity
 from loquent.actor.phones import PHONES
 from loquent.actor.script import Script, Spoken
+from loquent.compilation import kernel
 
 CONTROL_HZ = 400.0
 """Rate of the synthesiser's controls."""
@@ -71,7 +71,7 @@ def _controls(
     return controls
 
 
-@compiled
+@kernel(exact=True)
 def _synthesise(controls, control_hz, rate_hz, noise, widths, sound):
     """Run source and resonators sample by sample; `controls` is linearly interpolated."""
     state = np.zeros((6, 2))

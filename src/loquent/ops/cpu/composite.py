@@ -6,7 +6,8 @@ import torch
 from numba import prange
 from torch.autograd.function import once_differentiable
 
-from loquent.ops.cpu.compilation import kernel
+from loquent.compilation import kernel
+from loquent.ops.cpu.arrays import array
 
 
 def composite(density, values, steps, ray_starts, transmittance, stop_transmittance):
@@ -94,7 +95,7 @@ class _Distortion(torch.autograd.Function):
 
 
 def _arrays(*tensors):
-    return [tensor.detach().contiguous().numpy() for tensor in tensors]
+    return [array(tensor) for tensor in tensors]
 
 
 @kernel(parallel=True)

@@ -1,17 +1,13 @@
-"""Multi-resolution grids of any dimension and feature count on the CPU.
-
-Values are kept transposed, [levels · features, samples], for the reasons given in `triplane_encode`.
-"""
-
-from typing import Any
+"""Multi-resolution grids of any dimension and feature count on the CPU."""
 
 import numba
 import numpy as np
 import torch
 from torch import Tensor
 
-from loquent.ops.cpu.compilation import kernel
-from loquent.ops.cpu.levels import BLOCK, levels_of, unit_coordinates
+from loquent.compilation import kernel
+from loquent.ops.cpu.encoding import Kernels, encode
+from loquent.ops.cpu.levels import BLOCK, block_coordinates
 from loquent.ops.grid_encode import GridLayout
 from loquent.ops.reference import grid_encode as reference
 
@@ -20,37 +16,14 @@ def grid_encode(points: Tensor, table: Tensor, layout: GridLayout, bound: float)
     """See :func:`loquent.ops.grid_encode.grid_encode`. Other precisions than float32 run the reference."""
     if points.dtype != torch.float32:
         return reference.grid_encode(points, table, layout, bound)
-    encoded: Tensor = _GridEncode.apply(points, table, layout, bound)
-    return encoded
+    return encode(points, table, layout, bound, _KERNELS, layout.width)
 
 
-class _GridEncode(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, points: Tensor, table: Tensor, layout: GridLayout, bound: float) -> Tensor:
-        ctx.save_for_backward(points, table)
-        ctx.layout, ctx.bound = layout, bound
-        encoded = torch.empty(layout.levels, layout.features, len(points))
-        _encode(_array(points), _array(table), *levels_of(layout), np.float32(bound), encoded.numpy())
-        return encoded.flatten(0, 1).t()
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        points, table = ctx.saved_tensors
-        layout, bound = ctx.layout, np.float32(ctx.bound)
-        rows = gradient.detach().t().contiguous().unflatten(0, (layout.levels, layout.features)).numpy()
-        to_points = to_table = None
-        if ctx.needs_input_grad[1]:
-            to_table = torch.zeros_like(table, memory_format=torch.contiguous_format)
-            _scatter(_array(points), rows, *levels_of(layout), bound, to_table.numpy())
-        if ctx.needs_input_grad[0]:
-            to_points = torch.empty(points.shape)
-            _slope(_array(points), _array(table), rows, *levels_of(layout), bound, to_points.numpy())
-        return to_points, to_table, None, None
-
-
-def _array(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().contiguous().numpy()
+@kernel
+def _scratch(dims):
+    """Rows for one block: place in the cell and lower corner per dimension; weight and table entry of one corner."""
+    part, corner = np.empty((dims, BLOCK), np.float32), np.empty((dims, BLOCK), np.uint32)
+    return part, corner, np.empty(BLOCK, np.float32), np.empty(BLOCK, np.uint32)
 
 
 @kernel
@@ -96,44 +69,43 @@ def _corner_weight(part, is_inside, step, count, skipped, weight):
 @kernel(parallel=True)
 def _encode(points, table, scales, factors, is_hashed, masks, offsets, bound, encoded):
     n_points, dims = points.shape
+    n_features = table.shape[1]
     for block in numba.prange((n_points + BLOCK - 1) // BLOCK):
         first = block * BLOCK
         count = min(BLOCK, n_points - first)
-        unit, is_inside = np.empty((dims, BLOCK), np.float32), np.empty((dims, BLOCK), np.float32)
-        part, corner = np.empty((dims, BLOCK), np.float32), np.empty((dims, BLOCK), np.uint32)
-        weight, index = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.uint32)
-        unit_coordinates(points, bound, first, count, unit, is_inside)
+        part, corner, weight, index = _scratch(dims)
+        unit, is_inside = block_coordinates(points, bound, first, count)
         for level in range(scales.shape[0]):
             level_table = table[offsets[level] : offsets[level + 1]]
             _locate(unit, count, scales[level], part, corner)
-            encoded[level, :, first : first + count] = np.float32(0)
+            rows = encoded[level * n_features : (level + 1) * n_features, first : first + count]
+            rows[:] = np.float32(0)
             for step in range(1 << dims):
                 _corner_index(corner, step, count, factors[level], is_hashed[level], masks[level], index)
                 _corner_weight(part, is_inside, step, count, -1, weight)
-                for feature in range(table.shape[1]):
-                    values = encoded[level, feature]
+                for feature in range(n_features):
+                    values = rows[feature]
                     for j in range(count):
-                        values[first + j] += weight[j] * level_table[np.int64(index[j]), feature]
+                        values[j] += weight[j] * level_table[np.int64(index[j]), feature]
 
 
 @kernel(parallel=True)
 def _scatter(points, gradient, scales, factors, is_hashed, masks, offsets, bound, to_table):
     """Gradient of the table. Each level belongs to one thread, so nothing needs to be atomic and the sums have one order."""
     n_points, dims = points.shape
+    n_features = to_table.shape[1]
     for level in numba.prange(scales.shape[0]):
         to_level = to_table[offsets[level] : offsets[level + 1]]
-        unit, is_inside = np.empty((dims, BLOCK), np.float32), np.empty((dims, BLOCK), np.float32)
-        part, corner = np.empty((dims, BLOCK), np.float32), np.empty((dims, BLOCK), np.uint32)
-        weight, index = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.uint32)
+        part, corner, weight, index = _scratch(dims)
         for first in range(0, n_points, BLOCK):
             count = min(BLOCK, n_points - first)
-            unit_coordinates(points, bound, first, count, unit, is_inside)
+            unit, is_inside = block_coordinates(points, bound, first, count)
             _locate(unit, count, scales[level], part, corner)
             for step in range(1 << dims):
                 _corner_index(corner, step, count, factors[level], is_hashed[level], masks[level], index)
                 _corner_weight(part, is_inside, step, count, -1, weight)
-                for feature in range(to_table.shape[1]):
-                    values = gradient[level, feature]
+                for feature in range(n_features):
+                    values = gradient[level * n_features + feature]
                     for j in range(count):
                         to_level[np.int64(index[j]), feature] += weight[j] * values[first + j]
 
@@ -142,23 +114,22 @@ def _scatter(points, gradient, scales, factors, is_hashed, masks, offsets, bound
 def _slope(points, table, gradient, scales, factors, is_hashed, masks, offsets, bound, to_points):
     """Gradient of the points."""
     n_points, dims = points.shape
+    n_features = table.shape[1]
     for block in numba.prange((n_points + BLOCK - 1) // BLOCK):
         first = block * BLOCK
         count = min(BLOCK, n_points - first)
-        unit, is_inside = np.empty((dims, BLOCK), np.float32), np.empty((dims, BLOCK), np.float32)
-        part, corner = np.empty((dims, BLOCK), np.float32), np.empty((dims, BLOCK), np.uint32)
-        weight, index = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.uint32)
+        part, corner, weight, index = _scratch(dims)
         pull = np.empty(BLOCK, np.float32)
         total = np.zeros((dims, BLOCK), np.float32)
-        unit_coordinates(points, bound, first, count, unit, is_inside)
+        unit, is_inside = block_coordinates(points, bound, first, count)
         for level in range(scales.shape[0]):
             level_table = table[offsets[level] : offsets[level + 1]]
             _locate(unit, count, scales[level], part, corner)
             for step in range(1 << dims):
                 _corner_index(corner, step, count, factors[level], is_hashed[level], masks[level], index)
                 pull[:count] = np.float32(0)
-                for feature in range(table.shape[1]):
-                    values = gradient[level, feature]
+                for feature in range(n_features):
+                    values = gradient[level * n_features + feature]
                     for j in range(count):
                         pull[j] += values[first + j] * level_table[np.int64(index[j]), feature]
                 for d in range(dims):
@@ -169,3 +140,6 @@ def _slope(points, table, gradient, scales, factors, is_hashed, masks, offsets, 
         for j in range(count):
             for d in range(dims):
                 to_points[first + j, d] = total[d, j] / (np.float32(2) * bound)
+
+
+_KERNELS = Kernels(_encode, _scatter, _slope)

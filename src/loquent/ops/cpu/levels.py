@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from loquent.ops.cpu.compilation import kernel
+from loquent.compilation import kernel
 from loquent.ops.grid_encode import HASH_PRIMES, GridLayout
 
 BLOCK = 1024
@@ -56,3 +56,11 @@ def unit_coordinates(points, bound, first, count, unit, is_inside):
             clamped = clamped if clamped < np.float32(1) else np.float32(1)
             unit[d, j] = clamped
             is_inside[d, j] = np.float32(1) if clamped == value else np.float32(0)
+
+
+@kernel
+def block_coordinates(points, bound, first, count):
+    """:func:`unit_coordinates` of one block, in arrays of its own."""
+    unit, is_inside = np.empty((points.shape[1], BLOCK), np.float32), np.empty((points.shape[1], BLOCK), np.float32)
+    unit_coordinates(points, bound, first, count, unit, is_inside)
+    return unit, is_inside

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from numba import prange
 
-from loquent.ops.cpu.compilation import kernel
+from loquent.compilation import kernel
+from loquent.ops.cpu.arrays import array
 
 
 def march_rays(origins, directions, occupied, box, max_samples, min_near, jitter, step, pad_to):
@@ -18,12 +19,12 @@ def march_rays(origins, directions, occupied, box, max_samples, min_near, jitter
     start = np.empty((n_rays, max_samples), np.float32)
     counts = np.empty(n_rays, np.int64)
     near, far = np.empty(n_rays, np.float32), np.empty(n_rays, np.float32)
-    shift = np.zeros(n_rays, np.float32) if jitter is None else _array(jitter)
-    origins, directions = _array(origins), _array(directions)
+    shift = np.zeros(n_rays, np.float32) if jitter is None else array(jitter)
+    origins, directions = array(origins), array(directions)
     _walk(
         origins,
         directions,
-        occupied.contiguous().numpy(),
+        array(occupied),
         np.asarray(box, np.float32),
         np.float32(min_near),
         np.float32(step),
@@ -41,11 +42,7 @@ def march_rays(origins, directions, occupied, box, max_samples, min_near, jitter
     ray_ids = np.empty(length, np.int64)
     positions[n_samples:], t[n_samples:], ray_ids[n_samples:] = 0, 0, 0
     _pack(origins, directions, start, ray_starts, np.float32(step), positions, t, ray_ids)
-    return tuple(torch.from_numpy(array) for array in (positions, t, ray_ids, ray_starts, near, far))
-
-
-def _array(tensor):
-    return tensor.detach().contiguous().numpy()
+    return tuple(torch.from_numpy(result) for result in (positions, t, ray_ids, ray_starts, near, far))
 
 
 @kernel(inline=True, exact=True)

@@ -1,18 +1,13 @@
-"""The tri-plane encoding on the CPU: the hot path of a portrait, so one fused kernel per direction.
-
-Values are kept transposed, [3 · levels, samples]: each level then reads and writes contiguous rows, which the compiler turns
-into vector code, and the matrix products that follow take the transposed view at no cost.
-"""
-
-from typing import Any
+"""The tri-plane encoding on the CPU: the hot path of a portrait, so one fused kernel per direction."""
 
 import numba
 import numpy as np
 import torch
 from torch import Tensor
 
-from loquent.ops.cpu.compilation import kernel
-from loquent.ops.cpu.levels import BLOCK, levels_of, unit_coordinates
+from loquent.compilation import kernel
+from loquent.ops.cpu.encoding import Kernels, encode
+from loquent.ops.cpu.levels import BLOCK, block_coordinates, unit_coordinates
 from loquent.ops.grid_encode import GridLayout
 from loquent.ops.reference import grid_encode as reference
 
@@ -21,38 +16,7 @@ def triplane_encode(points: Tensor, tables: Tensor, layout: GridLayout, bound: f
     """See :func:`loquent.ops.grid_encode.triplane_encode`. Other precisions than float32 run the reference."""
     if points.dtype != torch.float32:
         return reference.triplane_encode(points, tables, layout, bound)
-    encoded: Tensor = _TriplaneEncode.apply(points, tables, layout, bound)
-    return encoded
-
-
-class _TriplaneEncode(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, points: Tensor, tables: Tensor, layout: GridLayout, bound: float) -> Tensor:
-        ctx.save_for_backward(points, tables)
-        ctx.layout, ctx.bound = layout, bound
-        encoded = torch.empty(3 * layout.levels, len(points))
-        _encode(_array(points), _array(tables)[..., 0], *levels_of(layout), np.float32(bound), encoded.numpy())
-        return encoded.t()
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        points, tables = ctx.saved_tensors
-        levels, bound = levels_of(ctx.layout), np.float32(ctx.bound)
-        # one row per level; a view of contiguous rows if the gradient happens to be transposed already
-        rows = gradient.detach().t().contiguous().numpy()
-        to_points = to_tables = None
-        if ctx.needs_input_grad[1]:
-            to_tables = torch.zeros_like(tables, memory_format=torch.contiguous_format)
-            _scatter(_array(points), rows, *levels, bound, to_tables.numpy()[..., 0])
-        if ctx.needs_input_grad[0]:
-            to_points = torch.empty(points.shape)
-            _slope(_array(points), _array(tables)[..., 0], rows, *levels, bound, to_points.numpy())
-        return to_points, to_tables, None, None
-
-
-def _array(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().contiguous().numpy()
+    return encode(points, tables.flatten(1), layout, bound, _KERNELS, 3 * layout.width)
 
 
 @kernel(parallel=True)
@@ -61,10 +25,8 @@ def _encode(points, tables, scales, factors, is_hashed, masks, offsets, bound, e
     for block in numba.prange((n_points + BLOCK - 1) // BLOCK):
         first = block * BLOCK
         count = min(BLOCK, n_points - first)
-        unit = np.empty((3, BLOCK), np.float32)
-        is_inside = np.empty((3, BLOCK), np.float32)
+        unit, is_inside = block_coordinates(points, bound, first, count)
         keep = np.empty(BLOCK, np.float32)
-        unit_coordinates(points, bound, first, count, unit, is_inside)
         for plane in range(3):
             a, b = (1 if plane == 1 else 0), (1 if plane == 0 else 2)
             for j in range(count):
@@ -164,10 +126,8 @@ def _slope(points, tables, gradient, scales, factors, is_hashed, masks, offsets,
     for block in numba.prange((n_points + BLOCK - 1) // BLOCK):
         first = block * BLOCK
         count = min(BLOCK, n_points - first)
-        unit = np.empty((3, BLOCK), np.float32)
-        is_inside = np.empty((3, BLOCK), np.float32)
+        unit, is_inside = block_coordinates(points, bound, first, count)
         total = np.zeros((3, BLOCK), np.float32)
-        unit_coordinates(points, bound, first, count, unit, is_inside)
         for plane in range(3):
             a, b = (1 if plane == 1 else 0), (1 if plane == 0 else 2)
             for level in range(n_levels):
@@ -208,3 +168,6 @@ def _slope_level(unit_a, unit_b, inside_a, inside_b, table, gradient, scale, fac
         value = gradient[j] * inside_a[j] * inside_b[j] * scale
         total_a[j] += value * ((v10 - v00) + part_b * ((v11 - v01) - (v10 - v00)))
         total_b[j] += value * ((v01 - v00) + part_a * ((v11 - v10) - (v01 - v00)))
+
+
+_KERNELS = Kernels(_encode, _scatter, _slope)

@@ -1,22 +1,10 @@
-"""Numba bodies: compiled on first use, kept on disk where there is a place, run over bands of rows in threads."""
+"""Drawing a picture as bands of rows, one thread per core."""
 
-import inspect
 import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-
-import numba
-
-
-def compiled(body: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a body at its first call, without the interpreter lock, keeping the machine code on disk if possible."""
-    bare = inspect.unwrap(body)  # tests wrap every function to check shapes; Numba needs the bare one
-    try:
-        return numba.njit(cache=True, nogil=True)(bare)
-    except RuntimeError:  # "no locator available": neither beside the source nor in the user's cache folder
-        return numba.njit(nogil=True)(bare)
 
 
 def over_rows(body: Callable[..., None], n_rows: int, *arguments: Any) -> None:
