@@ -253,6 +253,24 @@ def inspect_(portrait: Positional[Path], /, json: bool = False, motion: Path | N
     return 0
 
 
+def import_(checkpoint: Positional[Path], /, clip: Path, out: Path, ema: bool = False) -> int:
+    """Turn a checkpoint of ER-NeRF, RAD-NeRF or R2-Talker into a portrait that renders the same picture.
+
+    Example: loquent import ngp_ep0028.pth --clip data/obama --out obama.portrait
+
+    Args:
+        checkpoint: a .pth file of one of those programs, of a head or torso stage.
+        clip: the folder it was trained on: that program's own data folder, or a clip folder of the same film.
+        out: the portrait file to write.
+        ema: take the running average of the weights that per-epoch files hold; the originals evaluate the raw ones.
+    """
+    from loquent.exchange.importer import import_checkpoint
+
+    import_checkpoint(checkpoint, clip, ema=ema).save(out)
+    print(f"Wrote {out}. What it is: loquent inspect {out}")
+    return 0
+
+
 def demo(out: Path = Path("demo"), seconds: float = 14.0, size: int = 256, minutes: float = 3.0, seed: int = 0) -> int:
     """The whole road on an actor made by this program: film, clip, portrait, talking film, figures.
 
@@ -279,6 +297,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "evaluate": evaluate,
     "score": score,
     "inspect": inspect_,
+    "import": import_,
     "demo": demo,
 }
 """Every command by name; `loquent NAME --help` shows its docstring."""

@@ -19,7 +19,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from loquent.errors import InputError, PortraitError
-from loquent.fields.head import HeadCondition, HeadField
+from loquent.fields.head import HeadCondition, HeadField, SpeechHeadConfig
 from loquent.fields.kinds import describe_field, freeze, make_head, make_torso
 from loquent.fields.plane_torso import TorsoField
 from loquent.fields.torso_follow import TorsoFollow
@@ -166,9 +166,25 @@ class Portrait:
                 "Give it landmarks with Portrait.landmark_conditions."
             )
         if self.lips is None:
-            return self.head.encode(frame_contexts(features, frame_ids).to(self.device))
+            config = self.head.config
+            assert isinstance(config, SpeechHeadConfig)
+            contexts = frame_contexts(features, frame_ids, length=config.audio_steps)
+            return self.head.encode(contexts.to(self.device))
         windows = frame_windows(features, frame_ids, length=WINDOW_STEPS).to(self.device)
         return self.head.encode(self.lips(windows))
+
+    @torch.inference_mode()
+    def landmark_conditions(
+        self, windows: Float[Tensor, "frames window points 3"]
+    ) -> Float[Tensor, "frames condition_width"]:
+        """What moves a head that is driven by landmarks: those of the frames around each frame.
+
+        Raises:
+            InputError: something else moves this head.
+        """
+        if self.head.inputs != "landmarks":
+            raise InputError(f"This portrait ({self.head.kind}) is moved by {self.head.inputs}, not by landmarks.")
+        return self.head.encode(windows.to(self.device))
 
     @torch.inference_mode()
     def render(

@@ -18,9 +18,15 @@ def test_every_kind_has_an_extractor_that_keeps_its_promise() -> None:
 
 
 def test_an_unknown_kind_is_refused_with_what_there_is() -> None:
-    with pytest.raises(InputError, match=r"'deepspeech'.*log_mel"):
-        speech_kind("deepspeech")
+    with pytest.raises(InputError, match=r"'whale_song'.*log_mel"):
+        speech_kind("whale_song")
     with pytest.raises(InputError, match="log_mel"):
+        extract("whale_song", np.zeros(10, np.float32))
+
+
+def test_a_kind_of_the_original_programs_is_known_but_not_computed() -> None:
+    assert speech_kind("deepspeech").width == 29
+    with pytest.raises(InputError, match=r"'deepspeech' cannot be computed here.*log_mel"):
         extract("deepspeech", np.zeros(10, np.float32))
 
 

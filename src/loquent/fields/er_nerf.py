@@ -9,20 +9,19 @@ For a point x seen along direction d in a frame with audio a, eye closure e and 
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from loquent.errors import InputError
 from loquent.fields.head import (
     GEOMETRY,
     HARMONICS,
     HeadField,
     HeadSamples,
-    Inputs,
+    SpeechHeadConfig,
     bounded_colour,
     per_sample,
 )
@@ -41,17 +40,9 @@ _ATTENTION_RATE, _ATTENTION_DECAY = 5.0, 1e-4
 
 
 @dataclass(frozen=True)
-class ErNerfConfig:
+class ErNerfConfig(SpeechHeadConfig):
     """Sizes of the field; the defaults are the released model's (SPEC 2.2 to 2.4)."""
 
-    condition: Literal["audio", "expression"] = "audio"
-    """What moves the face: windows of speech features (the paper), or expression coefficients."""
-    audio_width_in: int = 29
-    """Values per step of the speech features (condition "audio")."""
-    expression_width_in: int = 8
-    """Coefficients per frame (condition "expression")."""
-    condition_width: int = 32
-    """Values of the encoded condition of a frame."""
     levels: int = 12
     """Resolutions per plane: 12 as in the released model, 14 as the paper says."""
     base: int = 64
@@ -62,18 +53,6 @@ class ErNerfConfig:
     """Largest table of a level, as a power of two."""
     bound: float = 1.0
     """Half the width of the cube the planes cover, in volume units."""
-    n_codes: int = 10_000
-    """Appearance codes: one per training frame, and spare ones."""
-    code_width: int = 4
-    """Values of an appearance code."""
-
-    def __post_init__(self) -> None:
-        counts = ("audio_width_in", "expression_width_in", "condition_width", "n_codes", "code_width")
-        for name in counts:
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1; got {getattr(self, name)}.")
-        if self.condition not in ("audio", "expression"):
-            raise InputError(f'condition must be "audio" or "expression"; got {self.condition!r}.')
 
     @property
     def planes(self) -> GridLayout:
@@ -91,11 +70,7 @@ class ErNerfHead(HeadField):
         super().__init__()
         self.config = config
         width = config.condition_width
-        self.condition_encoder: AudioEncoder | ExpressionEncoder = (
-            AudioEncoder(config.audio_width_in, width)
-            if config.condition == "audio"
-            else ExpressionEncoder(config.expression_width_in, width)
-        )
+        self.condition_encoder = config.encoder()
         self.planes = TriplaneEncoder(config.planes, config.bound)
         features = self.planes.width
         self.audio_attention = Mlp(features, 64, width)
@@ -104,11 +79,6 @@ class ErNerfHead(HeadField):
         self.colour_net = Mlp(HARMONICS + GEOMETRY + config.code_width, 64, 3)
         self.uncertainty_net = Mlp(features, 32, 1)
         self.codes = nn.Parameter(torch.randn(config.n_codes, config.code_width) * 0.1)
-
-    @property
-    def inputs(self) -> Inputs:
-        """Sound or expression, as configured."""
-        return self.config.condition
 
     def encode(self, inputs: Float[Tensor, "frames ..."]) -> Float[Tensor, "frames condition_width"]:
         """See :meth:`HeadField.encode`."""

@@ -3,6 +3,7 @@
 Training and portraits know only this; which methods there are says `loquent.fields.kinds`.
 """
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,10 @@ from typing import Any, ClassVar, Literal
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+
+from loquent.errors import InputError
+from loquent.nn.audio import AudioEncoder
+from loquent.nn.expression import ExpressionEncoder
 
 HARMONICS = 16
 """Values of an encoded direction: spherical harmonics of degree 4."""
@@ -25,6 +30,50 @@ FrozenField = Callable[
     tuple[Float[Tensor, "samples"], Float[Tensor, "samples 3"]],
 ]
 """Density and colour of samples of one frame, from positions, directions of rays, and the ray of each sample."""
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """Sizes that every head field has."""
+
+    condition: Inputs = "audio"
+    """What moves the face."""
+    n_codes: int = 10_000
+    """Appearance codes: one per training frame, and spare ones."""
+    code_width: int = 4
+    """Values of an appearance code."""
+
+    def __post_init__(self) -> None:
+        """Check that whatever counts something counts at least one."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type is int and value < 1:
+                raise InputError(f"{field.name} must be at least 1; got {value}.")
+
+
+@dataclass(frozen=True)
+class SpeechHeadConfig(HeadConfig):
+    """Sizes that a head has which listens to speech features, or in their place sees expression coefficients."""
+
+    audio_width_in: int = 29
+    """Values per step of the speech features (condition "audio")."""
+    audio_steps: int = 16
+    """Steps in a frame's window of speech features; two where a frame has but its own, as HuBERT's in the originals."""
+    expression_width_in: int = 8
+    """Coefficients per frame (condition "expression")."""
+    condition_width: int = 32
+    """Values of the encoded condition of a frame."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.condition not in ("audio", "expression"):
+            raise InputError(f'condition must be "audio" or "expression"; got {self.condition!r}.')
+
+    def encoder(self) -> AudioEncoder | ExpressionEncoder:
+        """A new encoder of the condition."""
+        if self.condition == "audio":
+            return AudioEncoder(self.audio_width_in, self.condition_width)
+        return ExpressionEncoder(self.expression_width_in, self.condition_width)
 
 
 @dataclass(frozen=True)
@@ -60,15 +109,15 @@ class HeadField(nn.Module, ABC):
 
     kind: ClassVar[str]
     """Name of the method in `loquent.fields.kinds` and in portrait files."""
-    config: Any
-    """Sizes of the field: a frozen dataclass with `n_codes` and `code_width`."""
+    config: HeadConfig
+    """Sizes of the field."""
     codes: nn.Parameter
     """Appearance codes [n_codes, code_width]."""
 
     @property
-    @abstractmethod
     def inputs(self) -> Inputs:
         """What moves this face."""
+        return self.config.condition
 
     @abstractmethod
     def encode(self, inputs: Float[Tensor, "frames ..."]) -> Float[Tensor, "frames condition_width"]:

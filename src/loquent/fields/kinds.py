@@ -6,8 +6,11 @@ from typing import Any
 
 from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.fields.frozen_head import FrozenHead
-from loquent.fields.head import FrozenField, HeadCondition, HeadField
+from loquent.fields.head import FrozenField, HeadCondition, HeadField, unfolded
 from loquent.fields.plane_torso import TorsoField
+from loquent.fields.r2_talker import FoldedR2Talker, R2TalkerConfig, R2TalkerHead
+from loquent.fields.rad_nerf import RadNerfConfig, RadNerfHead
+from loquent.fields.rad_torso import RadNerfTorso, RadNerfTorsoConfig
 from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
 
 
@@ -25,9 +28,12 @@ class HeadKind:
 
 HEADS = {
     "er_nerf": HeadKind(ErNerfConfig, ErNerfHead, FrozenHead),
+    "rad_nerf": HeadKind(RadNerfConfig, RadNerfHead, unfolded),
+    "r2_talker": HeadKind(R2TalkerConfig, R2TalkerHead, FoldedR2Talker),
 }
 TORSOS: dict[str, tuple[Callable[..., Any], Callable[[Any], TorsoField]]] = {
     "er_nerf": (ErNerfTorsoConfig, ErNerfTorso),
+    "rad_nerf": (RadNerfTorsoConfig, RadNerfTorso),
 }
 """Sizes and field of each kind of torso."""
 

@@ -41,16 +41,29 @@ class SpeechExtractor(Protocol):
 KINDS = {kind.name: kind for kind in (SpeechKind("log_mel", rate_hz=50, width=40, look_ahead_s=0.02),)}
 """Every kind there is, by name."""
 
+PRECOMPUTED = {
+    kind.name: kind
+    for kind in (
+        SpeechKind("deepspeech", rate_hz=50, width=29, look_ahead_s=0.2),
+        SpeechKind("wav2vec2_esperanto", rate_hz=50, width=44, look_ahead_s=0.2),
+        SpeechKind("wav2vec2", rate_hz=50, width=32, look_ahead_s=0.2),
+        SpeechKind("hubert_large", rate_hz=50, width=1024, look_ahead_s=0.2),
+    )
+}
+"""Kinds that the original programs compute and Loquent reads from their files (SPEC 1.6)."""
+
 EXTRACTORS = {"log_mel": "loquent.speech.log_mel:LogMel"}
 """Module and class that compute each kind, imported when first used."""
 
 
 def speech_kind(name: str) -> SpeechKind:
-    """Look up a kind.
+    """Look up a kind, computed here or read from files.
 
     Raises:
         InputError: there is no such kind.
     """
+    if name in PRECOMPUTED:
+        return PRECOMPUTED[name]
     if name not in KINDS:
         raise InputError(f"There is no kind of speech features called {name!r}. There is: {', '.join(sorted(KINDS))}.")
     return KINDS[name]
@@ -67,9 +80,14 @@ def extract(
         sample_rate_hz: samples per second of `waveform`.
 
     Raises:
-        InputError: there is no such kind, or the sound holds values that are not finite.
+        InputError: there is no such kind, it can only be read from files, or the sound holds values that are not finite.
     """
     kind = speech_kind(kind_name)
+    if kind.name not in EXTRACTORS:
+        raise InputError(
+            f"Speech features of the kind {kind.name!r} cannot be computed here, only read from files of the program that "
+            f"made them. Computed are: {', '.join(sorted(EXTRACTORS))}."
+        )
     if sample_rate_hz <= 0:
         raise InputError(f"A sample rate must be positive; {sample_rate_hz} Hz was given.")
     if not np.isfinite(waveform).all():

@@ -15,12 +15,16 @@ CONTEXT_SIZE = 8
 
 
 def frame_windows(
-    features: Float[Tensor, "steps width"], frame_ids: Int[Tensor, "frames"], *, length: int = WINDOW_LENGTH
+    features: Float[Tensor, "steps width"],
+    frame_ids: Int[Tensor, "frames"],
+    *,
+    length: int = WINDOW_LENGTH,
+    n_before: int | None = None,
 ) -> Float[Tensor, "frames width {length}"]:
     """Cut the window of each frame out of the features of the whole sound.
 
-    Frame k of the 25 fps timeline covers steps 2k - length/2 to 2k + length/2 - 1 (SPEC 1.6: 2k - 8 to 2k + 7). Steps
-    before the beginning and after the end of the sound are zero; nothing else is.
+    Frame k of the 25 fps timeline covers steps 2k - length/2 to 2k + length/2 - 1 (SPEC 1.6: 2k - 8 to 2k + 7), or as many
+    before 2k as `n_before` says. Steps before the beginning and after the end of the sound are zero; nothing else is.
 
     Raises:
         InputError: `length` is not a positive even number.
@@ -28,7 +32,8 @@ def frame_windows(
     if length < 2 or length % 2:
         raise InputError(f"A window must hold a positive even number of steps; {length} was asked for.")
     n_steps = features.shape[0]
-    offsets = torch.arange(-(length // 2), length - length // 2, device=frame_ids.device)
+    n_before = length // 2 if n_before is None else n_before
+    offsets = torch.arange(-n_before, length - n_before, device=frame_ids.device)
     steps = STEPS_PER_FRAME * frame_ids.long()[:, None] + offsets
     is_inside = (steps >= 0) & (steps < n_steps)
     if n_steps == 0:
@@ -62,14 +67,16 @@ def audio_context(
 
 
 def frame_contexts(
-    features: Float[Tensor, "steps width"], frame_ids: Int[Tensor, "frames"]
-) -> Float[Tensor, "frames context width length"]:
+    features: Float[Tensor, "steps width"], frame_ids: Int[Tensor, "frames"], *, length: int = WINDOW_LENGTH
+) -> Float[Tensor, "frames context width {length}"]:
     """The context of each frame of the 25 fps timeline: windows of the frames four before to three after it.
 
+    A window of two steps holds the frame's own, 2k and 2k + 1, as the originals' HuBERT features do (SPEC 1.6).
     Unlike :func:`audio_context`, neighbours come from the sound itself, so they exist at the border of a split and where
     frames were dropped (SPEC 8.1, item 13).
     """
     around = torch.arange(-(CONTEXT_SIZE // 2), CONTEXT_SIZE - CONTEXT_SIZE // 2, device=frame_ids.device)
     ids = frame_ids.long()[:, None] + around
-    windows = frame_windows(features, ids.reshape(-1))
-    return windows.reshape(frame_ids.numel(), CONTEXT_SIZE, features.shape[1], WINDOW_LENGTH)
+    n_before = 0 if length == STEPS_PER_FRAME else None
+    windows = frame_windows(features, ids.reshape(-1), length=length, n_before=n_before)
+    return windows.reshape(frame_ids.numel(), CONTEXT_SIZE, features.shape[1], length)

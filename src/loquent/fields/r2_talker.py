@@ -1,0 +1,185 @@
+"""The head of R2-Talker (Ye et al., 2023): a 3-D grid, and a density network tuned to each frame by landmarks (SPEC 7.3).
+
+For a point x seen along direction d in a frame with landmarks p, eye e and appearance code c:
+
+    h = landmark_grid(p)                                 all landmarks of five frames, one row per frame
+    (β₁, γ₁), (β₂, γ₂) = style_nets(h)                   once per frame
+    f = grid(x)                                          64 values of a 3-D grid
+    z₁ = relu((1 + γ₁) W₁ [f, e] + β₁)
+    z₂ = relu((1 + γ₂) W₂ z₁ + β₂)
+    [h, g] = W₃ z₂                                       density exp(h), geometry feature g
+    colour = sigmoid(colour_net(harmonics(d), g, c))
+
+Scales and shifts belong to a frame, so :class:`FoldedR2Talker` works them into W₁ and W₂: conditioning then costs nothing
+per sample.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from loquent.fields.head import GEOMETRY, HARMONICS, HeadCondition, HeadConfig, HeadField, HeadSamples, per_sample
+from loquent.nn.exponential import safe_exponential
+from loquent.nn.grid import GridEncoder
+from loquent.nn.landmarks import LandmarkEncoder
+from loquent.nn.mlp import Mlp
+from loquent.ops.directions import spherical_harmonics
+from loquent.ops.grid_encode import GridLayout
+
+_WIDTH = 64
+"""Of the density net's hidden layers."""
+
+
+@dataclass(frozen=True)
+class R2TalkerConfig(HeadConfig):
+    """Sizes of the field; the defaults are the released model's (SPEC 7.3)."""
+
+    condition: Literal["landmarks"] = "landmarks"
+    """Landmarks move this face."""
+    n_landmarks: int = 68
+    """Landmarks of a frame."""
+    window: int = 5
+    """Frames whose landmarks are the condition of the middle one."""
+    has_eye: bool = False
+    """Whether the density is told how far the eyes are open."""
+    table: Literal["tiled", "hash"] = "tiled"
+    """What fine levels of the grids do: wrap around and forget the coordinate z, as released (SPEC 8.2), or hash."""
+    levels: int = 16
+    """Resolutions of both grids."""
+    features: int = 4
+    """Values per entry of the grid over space; the landmarks' has 2."""
+    base: int = 32
+    """Coarsest resolution."""
+    finest: int = 2048
+    """Finest resolution, per unit of `bound`."""
+    log2_entries: int = 16
+    """Largest table of a level, as a power of two."""
+    bound: float = 1.0
+    """Half the width of the cube the grid over space covers, in volume units."""
+
+    def layout(self, features: int) -> GridLayout:
+        """Layout of a grid with this many values per entry."""
+        return GridLayout(3, self.levels, features, self.base, self.finest, self.log2_entries, self.table)
+
+
+class R2TalkerHead(HeadField):
+    """The field of a head; see the head of this file."""
+
+    kind: ClassVar[str] = "r2_talker"
+    config: R2TalkerConfig
+
+    def __init__(self, config: R2TalkerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.landmark_encoder = LandmarkEncoder(config.layout(2))
+        width = config.window * config.n_landmarks * self.landmark_encoder.grid.width
+        self.style_nets = nn.ModuleList(Mlp(width, 128, 128, 2 * _WIDTH) for _ in range(2))
+        self.grid = GridEncoder(config.layout(config.features), config.bound)
+        self.density_net = Mlp(self.grid.width + config.has_eye, _WIDTH, _WIDTH, 1 + GEOMETRY)
+        self.colour_net = Mlp(HARMONICS + GEOMETRY + config.code_width, 64, 3)
+        self.codes = nn.Parameter(torch.randn(config.n_codes, config.code_width) * 0.1)
+
+    def encode(self, inputs: Float[Tensor, "frames ..."]) -> Float[Tensor, "frames condition_width"]:
+        """See :meth:`HeadField.encode`: features of all landmarks of each window."""
+        encoded: Tensor = self.landmark_encoder(inputs)
+        return encoded
+
+    def styles(
+        self, encoded: Float[Tensor, "frames condition_width"]
+    ) -> tuple[Float[Tensor, "frames layers hidden"], Float[Tensor, "frames layers hidden"]]:
+        """Shifts β and scales γ of each hidden layer of the density net."""
+        values = torch.stack([net(encoded) for net in self.style_nets], dim=1)
+        return values[..., :_WIDTH], values[..., _WIDTH:]
+
+    def forward(
+        self,
+        positions: Float[Tensor, "samples 3"],
+        directions: Float[Tensor, "samples 3"],
+        condition: HeadCondition,
+        frame_of_sample: Int[Tensor, "samples"] | None = None,
+        *,
+        with_uncertainty: bool = False,
+    ) -> HeadSamples:
+        """See :meth:`HeadField.forward`; this field estimates no uncertainty and has no attention."""
+        hidden = self._hidden(positions, condition, frame_of_sample)
+        code = per_sample(condition.code, frame_of_sample, len(positions))
+        colour = self.colour_net(torch.cat([spherical_harmonics(directions), hidden[:, 1:], code], dim=-1))
+        nothing = torch.zeros_like(hidden[:, 0])
+        return HeadSamples(safe_exponential(hidden[:, 0]), colour.sigmoid(), nothing, nothing, uncertainty=None)
+
+    def density(
+        self,
+        positions: Float[Tensor, "samples 3"],
+        condition: HeadCondition,
+        frame_of_sample: Int[Tensor, "samples"] | None = None,
+    ) -> Float[Tensor, "samples"]:
+        """See :meth:`HeadField.density`."""
+        return safe_exponential(self._hidden(positions, condition, frame_of_sample)[:, 0])
+
+    def _hidden(self, positions: Tensor, condition: HeadCondition, frame_of_sample: Tensor | None) -> Tensor:
+        """Output of the density net [samples, 65]."""
+        values: Tensor = self.grid(positions)
+        if self.config.has_eye:
+            values = torch.cat([values, per_sample(condition.eye, frame_of_sample, len(positions))], dim=-1)
+        *hidden_layers, last = self.density_net.weights
+        for weight, shift, scale in zip(
+            hidden_layers, *(part.unbind(1) for part in self.styles(condition.audio)), strict=True
+        ):
+            tuned = per_sample(torch.cat([shift, 1 + scale], dim=-1), frame_of_sample, len(positions))
+            values = (tuned[:, _WIDTH:] * (values @ weight.t()) + tuned[:, :_WIDTH]).relu()
+        return values @ last.t()
+
+    def parameter_groups(self, lr: float = 5e-3, lr_net: float = 5e-4) -> list[dict[str, Any]]:
+        """Optimiser groups of SPEC 7.3: `lr` for tables, `lr_net` for networks."""
+        tables = [self.grid.table, self.landmark_encoder.grid.table]
+        special = {id(table) for table in tables}
+        networks = [parameter for parameter in self.parameters() if id(parameter) not in special]
+        return [
+            {"name": "grids", "params": tables, "lr": lr, "weight_decay": 0.0},
+            {"name": "networks", "params": networks, "lr": lr_net, "weight_decay": 0.0},
+        ]
+
+
+class FoldedR2Talker:
+    """The field under the condition of one frame: scales and shifts, eye and code are worked into the weights."""
+
+    def __init__(self, head: R2TalkerHead, condition: HeadCondition) -> None:
+        """Fold `condition`, of one frame, into the weights of `head`; later changes of the head are not seen."""
+        assert len(condition.audio) == 1, "a folded head shows one frame"
+        with torch.inference_mode():
+            self._grid = head.grid
+            first, second, last = head.density_net.weights
+            shifts, scales = (part[0] for part in head.styles(condition.audio))
+            first, second = (
+                (1 + scale)[:, None] * weight for scale, weight in zip(scales, (first, second), strict=True)
+            )
+            from_eye = first[:, head.grid.width :] @ condition.eye[0] if head.config.has_eye else 0.0
+            self._first, self._first_bias = first[:, : head.grid.width].clone(), shifts[0] + from_eye
+            self._second, self._second_bias = second, shifts[1].clone()
+            colour_in, colour_out = head.colour_net.weights
+            from_direction, from_geometry, from_code = torch.split(
+                colour_in, [HARMONICS, GEOMETRY, head.config.code_width], dim=1
+            )
+            self._density_out = last[0].clone()
+            self._colour_hidden = from_geometry @ last[1:]  # nothing is nonlinear between the two layers
+            self._from_direction = from_direction.clone()
+            self._from_code = condition.code @ from_code.t()
+            self._colour_out = colour_out.clone()
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        positions: Float[Tensor, "samples 3"],
+        directions: Float[Tensor, "rays 3"],
+        ray_ids: Int[Tensor, "samples"],
+    ) -> tuple[Float[Tensor, "samples"], Float[Tensor, "samples 3"]]:
+        """Density and colour of samples."""
+        features: Tensor = self._grid(positions)
+        hidden = torch.addmm(self._first_bias, features, self._first.t()).relu_()
+        hidden = torch.addmm(self._second_bias, hidden, self._second.t()).relu_()
+        along = torch.addmm(self._from_code, spherical_harmonics(directions), self._from_direction.t())
+        shade = along.index_select(0, ray_ids).addmm_(hidden, self._colour_hidden.t()).relu_()
+        return (hidden @ self._density_out).exp(), (shade @ self._colour_out.t()).sigmoid()
