@@ -69,6 +69,12 @@ def test_contexts_from_the_sound_equal_contexts_of_neighbouring_windows() -> Non
         torch.testing.assert_close(context, audio_context(windows, frame_id + 4), rtol=0, atol=0)
 
 
+def test_a_context_of_two_steps_holds_each_frames_own() -> None:
+    features = torch.arange(40.0)[:, None]
+    context = frame_contexts(features, torch.tensor([6]), length=2)[0, :, 0]
+    assert context.tolist() == [[2 * k, 2 * k + 1] for k in range(2, 10)]
+
+
 @pytest.mark.parametrize(("array", "size", "n_ahead"), [("att0", 1, 1), ("att1", 8, 0), ("att2", 8, 4)])
 def test_contexts_equal_those_of_the_original_loader(array: str, size: int, n_ahead: int) -> None:
     if not GOLDEN.is_file():
