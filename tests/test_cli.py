@@ -1,8 +1,10 @@
 """The command line: overview, help, errors as one paragraph with the right exit code."""
 
 import json
+import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +29,9 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
 def flat_video(tmp_path: Path) -> Path:
     """Two seconds of grey without a face and without sound."""
     path = tmp_path / "flat.mp4"
-    with VideoWriter(path, height=48, width=64) as video:
+    with VideoWriter(path, height=96, width=128) as video:
         for _ in range(50):
-            video.write(np.full((48, 64, 3), 90, np.uint8))
+            video.write(np.full((96, 128, 3), 90, np.uint8))
     return path
 
 
@@ -152,3 +154,24 @@ def test_importing_the_command_line_imports_nothing_heavy() -> None:
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT", None])
+def test_waiting_threads_sleep_soon_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, name: str | None
+) -> None:
+    for variable in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.setenv(variable, "mine")  # so that what the command sets is taken back too
+        if variable != name:
+            monkeypatch.delenv(variable)
+    monkeypatch.setattr(sys, "argv", ["loquent", "--version"])
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)  # main sets its own
+    assert cli.main() == 0
+    expected = {"OMP_WAIT_POLICY": None, "GOMP_SPINCOUNT": "mine", None: cli.SPIN_ROUNDS}[name]
+    assert os.environ.get("GOMP_SPINCOUNT") == expected
+
+
+def test_openmp_is_not_loaded_before_its_waiting_is_set() -> None:
+    program = "import loquent.cli; print('gomp' in open('/proc/self/maps').read())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
