@@ -88,10 +88,13 @@ VIDEOS: dict[str, tuple[Callable[[Path], object], str]] = {
     "not there": (lambda path: None, "does not exist"),
     "no face": (film, "face"),
     "no sound": (lambda path: film(path, has_sound=False), "sound"),
-    "three frames": (lambda path: film(path, n_frames=3), "cannot be used"),
-    "64x48": (lambda path: film(path, height=48, width=64), "cannot be used"),
+    "three frames": (lambda path: film(path, n_frames=3), "length 0.1 s. Too short to learn from. Film at least 20 s"),
+    "64x48": (
+        lambda path: film(path, height=48, width=64),
+        "picture size 64x48 pixels. Too small to show a face: 80x80",
+    ),
     "truncated": (truncated, "cut off"),
-    "truncated, index first": (truncated_with_index, "video.mp4"),
+    "truncated, index first": (truncated_with_index, "missing at its end"),
 }
 
 
@@ -103,6 +106,18 @@ def test_prepare_refuses(capsys: pytest.CaptureFixture[str], tmp_path: Path, kin
     before = listing(tmp_path)
     assert words in refusal(capsys, "prepare", video, "--out", tmp_path / "clip")
     assert listing(tmp_path) == before
+
+
+def test_doctor_says_that_a_film_ends_early(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Its index comes first, so a film that lost its second half still opens, and half of it plays."""
+    cut_in_half(film(tmp_path / "video.mp4", n_frames=200))
+    facts = tmp_path / "facts.json"
+    assert cli.main(["doctor", str(tmp_path / "video.mp4"), "--json", str(facts)]) == 1
+    file, *_ = (fact for fact in json.loads(facts.read_text())["findings"] if fact["name"] == "file")
+    assert file["verdict"] == "warn"
+    assert "early" in file["figure"]
+    assert "8.0 s" in file["message"]
+    assert "early" in capsys.readouterr().out
 
 
 def no_track(clip: Path) -> None:
@@ -129,6 +144,7 @@ CLIPS: dict[str, tuple[Callable[[Path], object], str]] = {
     "half a track": (lambda clip: cut_in_half(clip / "track.safetensors"), "track.safetensors is damaged"),
     "half a clip.json": (text_as_clip_json, "clip.json is damaged"),
     "future": (future_clip, "Update Loquent"),
+    "half a matte": (lambda clip: cut_in_half(clip / "mattes" / "000003.png"), "000003.png"),
     "half a picture": (lambda clip: (clip / "frames" / "000002.jpg").write_bytes(b"\xff\xd8half"), "000002.jpg"),
     "half the speech features": (lambda clip: cut_in_half(clip / "speech" / "log_mel.safetensors"), "log_mel"),
     "half a background": (lambda clip: cut_in_half(clip / "background.png"), "background.png"),
