@@ -273,6 +273,29 @@ def import_(checkpoint: Positional[Path], /, clip: Path, out: Path, ema: bool = 
     return 0
 
 
+def convert(folder: Positional[Path], /, out: Path) -> int:
+    """Turn a data folder of RAD-NeRF or ER-NeRF into a clip folder, or a clip folder into such a data folder.
+
+    Example: loquent convert data/obama --out obama_clip
+
+    Args:
+        folder: a data folder of those programs (with transforms_train.json), or a clip folder of Loquent (with clip.json).
+        out: the other kind of folder, to make.
+    """
+    from loquent.data.clip import Clip
+    from loquent.exchange.adopt import adopt
+    from loquent.exchange.export import export
+    from loquent.exchange.rad_folder import RadFolder
+
+    if RadFolder.is_one(folder):
+        clip = adopt(folder, out)
+        print(f"Wrote {out}: {clip.n_frames} frames. Next: loquent train {out} --out me.portrait")
+    else:
+        export(Clip.open(folder), out)
+        print(f"Wrote {out}.")
+    return 0
+
+
 def demo(out: Path = Path("demo"), seconds: float = 14.0, size: int = 256, minutes: float = 3.0, seed: int = 0) -> int:
     """The whole road on an actor made by this program: film, clip, portrait, talking film, figures.
 
@@ -300,6 +323,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "score": score,
     "inspect": inspect_,
     "import": import_,
+    "convert": convert,
     "demo": demo,
 }
 """Every command by name; `loquent NAME --help` shows its docstring."""

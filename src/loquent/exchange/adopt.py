@@ -1,0 +1,137 @@
+"""A data folder of RAD-NeRF or ER-NeRF becomes a clip folder: its pictures, poses and features are kept, faces measured again.
+
+Their folders hold 68 landmarks; ours hold 478 and mouth shapes, which are measured on the pictures here.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from safetensors.torch import save
+from torch import Tensor
+
+from loquent import __version__
+from loquent.data.clip import Clip, ClipInfo, ClipTrack, write_info, write_track
+from loquent.errors import InputError
+from loquent.exchange.rad_folder import SPEECH_FILES, RadFolder
+from loquent.face.blink import eye_closure
+from loquent.face.expression import ExpressionBasis
+from loquent.face.landmarks import detect_all
+from loquent.media.audio import read_waveform, write_wav
+from loquent.media.images import write_image
+from loquent.progress import Progress
+from loquent.speech.kinds import extract
+from loquent.storage import atomic_path, write_bytes
+
+SPEECH_KIND = "log_mel"
+"""What portraits of an adopted clip listen to: features that can be computed of any new sound."""
+_SAMPLE_RATE_HZ = 16_000
+_N_EXPRESSION = 8
+_MIN_TRAIN_FRAMES = _N_EXPRESSION + 1
+"""Fewer cannot tell that many mouth motions apart."""
+
+
+def adopt(folder: Path, out: Path) -> Clip:
+    """Write the clip folder `out` from the data folder `folder`.
+
+    Frames in which no face is found are left out; poses, mattes, torso layers, plate, split and, where there is au.csv, eyes
+    are the folder's own.
+
+    Raises:
+        ClipError: a file of the folder is missing or damaged.
+        InputError: `out` is in use, the camera is not one of ours, or hardly any frame shows a face.
+    """
+    if out.exists():
+        raise InputError(f"{out} is there already. Choose another --out, or remove it first.")
+    source = RadFolder.open(folder)
+    _check_camera(source)
+    with atomic_path(out) as place:
+        with Progress("Reading the folder", source.n_frames, unit="frame") as bar:
+            kept, track = _measure(source, bar)
+            _write_pictures(source, kept, place)
+        _write_sound(source, place)
+        info = ClipInfo(
+            name=folder.resolve().name,
+            height=source.camera.height,
+            width=source.camera.width,
+            focal_px=source.camera.fx,
+            n_source_frames=int(source.frame_ids.max()) + 1,
+            n_train=int((kept < source.n_train).sum()),
+            speech_kind=SPEECH_KIND,
+            source={"folder": folder.resolve().name, "loquent": __version__},
+        )
+        write_track(place, track)
+        write_info(place, info)
+    return Clip.open(out)
+
+
+def window_features(windows: Float[Tensor, "rows width steps"]) -> Float[Tensor, "all_steps width"]:
+    """The features that windows were cut from: each frame's own two steps, in the middle of its window (SPEC 1.6)."""
+    first = windows.shape[2] // 2 if windows.shape[2] > 2 else 0
+    return windows[:, :, first : first + 2].transpose(1, 2).flatten(0, 1).contiguous()
+
+
+def _check_camera(source: RadFolder) -> None:
+    camera = source.camera
+    is_centred = abs(camera.cx - camera.width / 2) <= 1 and abs(camera.cy - camera.height / 2) <= 1
+    if not is_centred or abs(camera.fx / camera.fy - 1) > 1e-3:
+        raise InputError(
+            f"{source.folder} was filmed with the focal lengths {camera.fx:g} and {camera.fy:g} and the principal point "
+            f"({camera.cx:g}, {camera.cy:g}) in pictures of {camera.width} x {camera.height}; a clip has one focal length and "
+            "the principal point in the middle."
+        )
+
+
+def _measure(source: RadFolder, bar: Progress) -> tuple[Int[Tensor, "kept"], ClipTrack]:
+    """Which frames show a face, and the track of those."""
+
+    def pictures() -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+        for i in range(source.n_frames):
+            yield source.frame(i)
+            bar.advance()
+
+    landmarks = detect_all(pictures())
+    kept = np.nonzero(landmarks.found)[0]
+    n_train = int((kept < source.n_train).sum())
+    if n_train < _MIN_TRAIN_FRAMES:
+        raise InputError(
+            f"Hardly any training picture in {source.folder / 'ori_imgs'} shows a face: {n_train} of {source.n_train} do, at "
+            f"least {_MIN_TRAIN_FRAMES} are wanted."
+        )
+    points = landmarks.points_px[kept]
+    index = torch.from_numpy(kept)
+    if (source.folder / "au.csv").is_file():
+        blink = source.eyes_closed()[index, None].repeat(1, 2)
+    else:
+        blink = torch.from_numpy(eye_closure(points)).float()
+    basis = ExpressionBasis.fit(points, n_train, _N_EXPRESSION)
+    return index, ClipTrack(
+        frame_ids=source.frame_ids[index],
+        world_from_camera=source.world_from_camera[index],
+        landmarks_px=torch.from_numpy(points),
+        blink=blink,
+        expression=torch.from_numpy(basis.coefficients(points)).float(),
+    )
+
+
+def _write_pictures(source: RadFolder, kept: Tensor, place: Path) -> None:
+    write_image(place / "background.png", source.background)
+    for i in kept.tolist():
+        name = f"{int(source.frame_ids[i]):06d}"
+        write_image(place / "frames" / f"{name}.jpg", source.frame(i))
+        write_image(place / "mattes" / f"{name}.png", source.matte(i))
+        write_image(place / "torso" / f"{name}.png", source.torso(i))
+
+
+def _write_sound(source: RadFolder, place: Path) -> None:
+    """The sound, features computed of it, and those that the folder holds."""
+    waveform = read_waveform(source.folder / "aud.wav", sample_rate_hz=_SAMPLE_RATE_HZ)
+    write_wav(place / "sound.wav", waveform, _SAMPLE_RATE_HZ)
+    features = {SPEECH_KIND: extract(SPEECH_KIND, waveform, _SAMPLE_RATE_HZ)}
+    for kind, file in SPEECH_FILES.items():
+        if (source.folder / file).is_file():
+            features[kind] = window_features(source.speech_windows(kind))
+    for kind, values in features.items():
+        write_bytes(place / "speech" / f"{kind}.safetensors", save({"features": values}))
