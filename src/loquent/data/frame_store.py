@@ -1,5 +1,6 @@
 """The training frames in memory: what rays are compared with, cut to the window in which the head ever appears."""
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ class FrameStore:
 
     @classmethod
     def load(cls, clip: Clip, frames: tuple[int, ...], tick: Callable[[], None] = lambda: None) -> "FrameStore":
-        """Read `frames` of `clip` with two threads; `tick` is called once a frame."""
+        """Read `frames` of `clip`, one thread a core; `tick` is called once a frame."""
         window = _head_window(clip, frames)
         rows, columns = slice(window.top, window.bottom), slice(window.left, window.right)
         count, shape = len(frames), window.shape
@@ -62,7 +63,7 @@ class FrameStore:
             labels[k] = _label(head[k])
             tick()
 
-        with ThreadPoolExecutor(2) as pool:
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
             list(pool.map(load_one, range(count)))
         return cls(frames, window, target, behind, head, labels)
 
@@ -104,4 +105,7 @@ def _label(head: UInt8[np.ndarray, "rows columns"]) -> UInt8[np.ndarray, "rows c
 
 
 def _to_uint8(image: np.ndarray) -> np.ndarray:
-    return (image * 255 + 0.5).astype(np.uint8)
+    """A picture in [0, 1] rounded to bytes; `image` is used up."""
+    image *= 255
+    image += 0.5
+    return image.astype(np.uint8)
