@@ -75,3 +75,13 @@ os._exit(9)
 def test_digest_is_sha256_of_the_content(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     assert file_digest(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_only_durable_files_wait_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[int] = []
+    monkeypatch.setattr("loquent.storage.os.fsync", waited.append)
+    write_bytes(tmp_path / "one of many", b"abc", durable=False)
+    assert not waited
+    write_bytes(tmp_path / "the only one", b"abc")
+    assert len(waited) == 1
+    assert (tmp_path / "one of many").read_bytes() == (tmp_path / "the only one").read_bytes() == b"abc"

@@ -65,12 +65,17 @@ def remove_abandoned(target: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def write_bytes(target: Path, content: bytes) -> None:
-    """Write a small file whole or not at all."""
+def write_bytes(target: Path, content: bytes, *, durable: bool = True) -> None:
+    """Write a small file whole or not at all.
+
+    `durable` waits until the disk has it, so that a power cut after this call loses nothing. Leave it out for one of many
+    files whose loss is noticed and mended anyway.
+    """
     with atomic_path(target) as temporary, temporary.open("wb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def write_json(target: Path, value: Any) -> None:

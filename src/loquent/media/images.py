@@ -35,15 +35,18 @@ def read_image(path: Path) -> UInt8[np.ndarray, "height width channels"]:
     return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
 
 
-def write_image(path: Path, pixels: UInt8[np.ndarray, "height width channels"]) -> None:
-    """Write RGB or RGBA as PNG (lossless) or, for RGB and a ``.jpg`` name, as JPEG of quality 97 without colour subsampling."""
+def write_image(path: Path, pixels: UInt8[np.ndarray, "height width channels"], *, durable: bool = True) -> None:
+    """Write RGB or RGBA as PNG (lossless) or, for RGB and a ``.jpg`` name, as JPEG of quality 97 without colour subsampling.
+
+    `durable` as in :func:`loquent.storage.write_bytes`.
+    """
     ordered = cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA if pixels.shape[2] == 4 else cv2.COLOR_RGB2BGR)
     if path.suffix == ".jpg":
         options = [cv2.IMWRITE_JPEG_QUALITY, 97, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     else:
         options = [cv2.IMWRITE_PNG_COMPRESSION, 3]
     _, encoded = cv2.imencode(path.suffix, ordered, options)
-    write_bytes(path, encoded.tobytes())
+    write_bytes(path, encoded.tobytes(), durable=durable)
 
 
 def _is_damaged_png(content: bytes) -> bool:

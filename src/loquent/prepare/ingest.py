@@ -97,7 +97,7 @@ def _write_frames(work: Workplace) -> None:
 
     def write(frame: TimedFrame) -> UInt8[np.ndarray, "size size 3"]:
         picture = crop(frame.image, size)
-        write_image(folder / f"{frame.index:06d}.jpg", picture)
+        write_image(folder / f"{frame.index:06d}.jpg", picture, durable=False)
         return picture
 
     for _ in ordered_map(write, _reporting(work, survey.n_frames)):

@@ -98,7 +98,9 @@ def _write_mattes(work: Workplace) -> None:
 
     def write(item: tuple[int, UInt8[np.ndarray, "height width 3"], Float[np.ndarray, "height width"]]) -> None:
         i, picture, person = item
-        write_image(folder / f"{files[i].stem}.png", estimate_mattes(picture, person, landmarks[i], plate))
+        write_image(
+            folder / f"{files[i].stem}.png", estimate_mattes(picture, person, landmarks[i], plate), durable=False
+        )
 
     for _ in ordered_map(write, segmented()):
         pass
@@ -110,7 +112,7 @@ def _write_torsos(work: Workplace) -> None:
 
     def write(file: Path) -> None:
         name = f"{file.stem}.png"
-        write_image(folder / name, torso_layer(read_image(file), read_image(mattes / name)))
+        write_image(folder / name, torso_layer(read_image(file), read_image(mattes / name)), durable=False)
 
     for i, _ in enumerate(ordered_map(write, files)):
         work.advance(i, len(files), frame=int(files[i].stem))

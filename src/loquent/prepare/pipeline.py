@@ -2,8 +2,9 @@
 
 Every step writes into a private workplace; when it is done, its outputs are renamed into the clip folder and a stamp
 ``steps/<name>.json`` is written last. A step is skipped when its stamp names the same code version, parameters and input
-contents, and its outputs are still there in full. ``clip.json``, the output of the last step, is removed before anything
-is rebuilt, so a folder that opens as a clip is never a mixture of two runs.
+contents, and its outputs are still there in full; so the pictures of a step need not reach the disk one by one: those that a
+power cut took have another size than the stamp says, and the step runs again. ``clip.json``, the output of the last step, is
+removed before anything is rebuilt, so a folder that opens as a clip is never a mixture of two runs.
 """
 
 import contextlib
