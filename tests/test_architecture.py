@@ -20,8 +20,9 @@ OWNERS = {
     "pooch": {"pretrained"},
     "tensorboard": {"training"},
     "torchaudio": set(),
-    "torchmetrics": {"evaluation"},
+    "torchmetrics": set(),
     "torchvision": set(),
+    "transformers": {"speech"},
     "tyro": {"cli"},
 }
 """Third parties that only these parts may import; torchvision's and torchaudio's wheels do not load beside a CPU torch."""

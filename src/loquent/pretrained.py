@@ -26,7 +26,7 @@ class ModelFile:
     url: str
     """Where it is published."""
     sha256: str
-    """Digest of the file; another content is refused."""
+    """Digest of the file; another content is refused. Empty where none is known: then the content is not checked."""
     licence: str
     """Licence and owner, shown to the user."""
     meaning: str
@@ -49,7 +49,7 @@ def cached_model(model: ModelFile) -> Path | None:
     if not path.is_file():
         return None
     digest = file_digest(path)
-    if digest != model.sha256:
+    if model.sha256 and digest != model.sha256:
         raise InputError(
             f"{path} is not the expected {model.name}: its sha256 is {digest}, wanted was {model.sha256}. "
             f"Delete it, or put there the file from {model.url}."
@@ -66,9 +66,10 @@ def need_model(model: ModelFile) -> Path:
     """
     cached = cached_model(model)
     if cached is None:
+        digest = f" (sha256 {model.sha256})" if model.sha256 else ""
         raise DependencyError(
-            f"the file {model.name} ({model.meaning}; {model.licence}) is not in the model cache: download {model.url} "
-            f"(sha256 {model.sha256}) and put it at {cache_folder() / model.name}"
+            f"the file {model.name} ({model.meaning}; {model.licence}) is not in the model cache: download {model.url}{digest} "
+            f"and put it at {cache_folder() / model.name}"
         )
     return cached
 
@@ -85,7 +86,12 @@ def fetch_model(model: ModelFile) -> Path:
         return cached
     target = cache_folder() / model.name
     try:
-        pooch.retrieve(model.url, known_hash=f"sha256:{model.sha256}", fname=target.name, path=target.parent)
+        pooch.retrieve(
+            model.url,
+            known_hash=f"sha256:{model.sha256}" if model.sha256 else None,
+            fname=target.name,
+            path=target.parent,
+        )
     except (OSError, ValueError) as cause:  # requests' errors are OSErrors; a wrong digest is a ValueError
         raise DependencyError(
             f"The model file {model.name} ({model.meaning}; {model.licence}) could not be downloaded ({cause}). "

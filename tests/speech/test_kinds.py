@@ -1,15 +1,17 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from loquent.errors import InputError
-from loquent.speech.kinds import EXTRACTORS, KINDS, SpeechKind, extract, speech_kind
+from loquent.errors import DependencyError, InputError
+from loquent.pretrained import CACHE_VARIABLE
+from loquent.speech.kinds import EXTRACTORS, KINDS, PRECOMPUTED, SpeechKind, extract, speech_kind
 
 
 def test_every_kind_has_an_extractor_that_keeps_its_promise() -> None:
-    assert set(KINDS) == set(EXTRACTORS)
+    assert KINDS.keys() | PRECOMPUTED.keys() == EXTRACTORS.keys()
     for name, kind in KINDS.items():
         assert speech_kind(name) is kind
         assert kind.name == name
@@ -24,10 +26,14 @@ def test_an_unknown_kind_is_refused_with_what_there_is() -> None:
         extract("whale_song", np.zeros(10, np.float32))
 
 
-def test_a_kind_of_the_original_programs_is_known_but_not_computed() -> None:
-    assert speech_kind("deepspeech").width == 29
-    with pytest.raises(InputError, match=r"'deepspeech' cannot be computed here.*log_mel"):
-        extract("deepspeech", np.zeros(10, np.float32))
+def test_a_kind_of_the_original_programs_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    for name in PRECOMPUTED:
+        assert speech_kind(name).rate_hz == 50
+        with pytest.raises(DependencyError, match=str(tmp_path)):
+            extract(name, np.zeros(10, np.float32))
 
 
 def test_kinds_are_frozen_values() -> None:

@@ -2,7 +2,7 @@
 
 import importlib
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Float
@@ -41,6 +41,9 @@ class SpeechExtractor(Protocol):
 KINDS = {kind.name: kind for kind in (SpeechKind("log_mel", rate_hz=50, width=40, look_ahead_s=0.02),)}
 """Every kind there is, by name."""
 
+TRANSFORMERS = "transformers:"
+"""Kinds ``transformers:OWNER--NAME`` are computed by that model of the transformers hub, if it is on this machine."""
+
 PRECOMPUTED = {
     kind.name: kind
     for kind in (
@@ -50,22 +53,33 @@ PRECOMPUTED = {
         SpeechKind("hubert_large", rate_hz=50, width=1024, look_ahead_s=0.2),
     )
 }
-"""Kinds that the original programs compute and Loquent reads from their files (SPEC 1.6)."""
+"""Kinds of the original programs: read from their files, or computed by the same networks if these are in the model cache."""
 
-EXTRACTORS = {"log_mel": "loquent.speech.log_mel:LogMel"}
-"""Module and class that compute each kind, imported when first used."""
+EXTRACTORS = {
+    "log_mel": "loquent.speech.log_mel:LogMel",
+    "deepspeech": "loquent.speech.deepspeech:DeepSpeech",
+    "wav2vec2_esperanto": "loquent.speech.transformer:esperanto",
+    "wav2vec2": "loquent.speech.transformer:base",
+    "hubert_large": "loquent.speech.transformer:hubert_large",
+}
+"""Module and class (or function that makes one) that compute each kind, imported when first used."""
 
 
 def speech_kind(name: str) -> SpeechKind:
-    """Look up a kind, computed here or read from files.
+    """Look up a kind.
 
     Raises:
         InputError: there is no such kind.
+        DependencyError: it is that of a model of the transformers hub which is not on this machine.
     """
+    if name.startswith(TRANSFORMERS):
+        found: SpeechKind = _named("loquent.speech.transformer:any_kind")(name)
+        return found
     if name in PRECOMPUTED:
         return PRECOMPUTED[name]
     if name not in KINDS:
-        raise InputError(f"There is no kind of speech features called {name!r}. There is: {', '.join(sorted(KINDS))}.")
+        known = ", ".join([*sorted(KINDS | PRECOMPUTED), f"{TRANSFORMERS}OWNER--NAME"])
+        raise InputError(f"There is no kind of speech features called {name!r}. There is: {known}.")
     return KINDS[name]
 
 
@@ -75,23 +89,27 @@ def extract(
     """Compute features of a whole sound; any sample rate is resampled to what the kind wants.
 
     Args:
-        kind_name: a name in `KINDS`.
+        kind_name: a name in `KINDS` or `PRECOMPUTED`, or ``transformers:OWNER--NAME``.
         waveform: one channel in [-1, 1].
         sample_rate_hz: samples per second of `waveform`.
 
     Raises:
-        InputError: there is no such kind, it can only be read from files, or the sound holds values that are not finite.
+        InputError: there is no such kind, or the sound holds values that are not finite.
+        DependencyError: its network or a package is not on this machine; the message says how to get it.
     """
     kind = speech_kind(kind_name)
-    if kind.name not in EXTRACTORS:
-        raise InputError(
-            f"Speech features of the kind {kind.name!r} cannot be computed here, only read from files of the program that "
-            f"made them. Computed are: {', '.join(sorted(EXTRACTORS))}."
-        )
     if sample_rate_hz <= 0:
         raise InputError(f"A sample rate must be positive; {sample_rate_hz} Hz was given.")
     if not np.isfinite(waveform).all():
         raise InputError("The sound holds values that are not numbers (NaN or infinite); read or record it again.")
-    module, _, name = EXTRACTORS[kind.name].partition(":")
-    extractor: SpeechExtractor = getattr(importlib.import_module(module), name)()
+    if kind.name.startswith(TRANSFORMERS):
+        extractor: SpeechExtractor = _named("loquent.speech.transformer:any_model")(kind.name)
+    else:
+        extractor = _named(EXTRACTORS[kind.name])()
     return extractor.extract(waveform, sample_rate_hz)
+
+
+def _named(place: str) -> Any:
+    """What ``module:name`` says, imported now."""
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)
