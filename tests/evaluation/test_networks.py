@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from loquent.errors import InputError
 from loquent.evaluation import networks as module
-from loquent.evaluation.networks import ALL, FID, LPIPS_ALEX, open_networks
+from loquent.evaluation.networks import ALL, BLENDSHAPES, FID, LPIPS_ALEX, open_networks
 from loquent.evaluation.weights import ALEXNET, SYNCNET, load_weights, read_tensors
 from loquent.pretrained import CACHE_VARIABLE
 
@@ -45,3 +46,15 @@ def test_weights_are_read_without_running_code(cache: Path) -> None:
         read_tensors(cache / "list.pth")
     with pytest.raises(ImportError, match=SYNCNET.sha256):
         load_weights(SYNCNET)
+
+
+def test_blendshapes_come_from_the_face_landmarker(monkeypatch: pytest.MonkeyPatch) -> None:
+    models = Path(__file__).parents[3] / "shared" / "models"
+    if not (models / "face_landmarker.task").is_file():
+        pytest.skip("needs ../shared/models, which is not beside this checkout")
+    monkeypatch.setenv(CACHE_VARIABLE, str(models))
+    with open_networks((BLENDSHAPES,)) as networks:
+        assert networks.missing == {}
+        shapes = networks.loaded[BLENDSHAPES].shapes(np.zeros((64, 64, 3), np.uint8))
+    assert shapes.shape == (52,)
+    assert np.isnan(shapes).all()  # nobody is there

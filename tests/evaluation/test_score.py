@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from loquent.cli import main
 from loquent.errors import InputError
+from loquent.evaluation import networks
 from loquent.evaluation import score as module
 from loquent.evaluation.report import print_score, write_report
 from loquent.evaluation.score import Score, score
+from loquent.evaluation.syncnet import SyncNet
 from loquent.face.landmarks import LandmarkTrack
 from loquent.media.audio import write_wav
 from loquent.media.writer import VideoWriter
@@ -95,6 +98,60 @@ def test_json_holds_the_table(lifted: Score, tmp_path: Path) -> None:
     assert facts == lifted.to_json()
     assert facts["rows"][0]["psnr_db"] is None
     assert facts["rows"][1]["psnr_db"] == lifted.rows[1].psnr_db
+
+
+class MeanDifference:
+    """Instead of LPIPS."""
+
+    def distance(self, ours: np.ndarray, truth: np.ndarray) -> float:
+        return float(np.abs(ours.astype(float) - truth).mean())
+
+
+class MeanColour:
+    """Instead of Inception."""
+
+    def features(self, picture: np.ndarray) -> np.ndarray:
+        return picture.mean(axis=(0, 1))
+
+
+class MeanBrightness(SyncNet):
+    """Lips and sound are one number each."""
+
+    def of_lips(self, pictures: torch.Tensor) -> torch.Tensor:
+        return pictures.mean(dim=(1, 2, 3, 4))[:, None].expand(-1, 1024)
+
+    def of_sound(self, coefficients: torch.Tensor) -> torch.Tensor:
+        return coefficients.mean(dim=(1, 2, 3))[:, None].expand(-1, 1024)
+
+
+class TwoShapes:
+    """Instead of the Face Landmarker."""
+
+    def shapes(self, picture: np.ndarray) -> np.ndarray:
+        return np.full(52, picture.mean() / 255, np.float32)
+
+
+def test_networks_that_are_there_fill_their_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaders = {
+        networks.LPIPS_ALEX: MeanDifference,
+        networks.LPIPS_VGG: MeanDifference,
+        networks.FID: MeanColour,
+        networks.SYNC: MeanBrightness,
+        networks.BLENDSHAPES: TwoShapes,
+    }
+    monkeypatch.setattr(networks, "_LOADERS", loaders)
+    real = write_video(tmp_path / "real.mp4", n_frames=30, sound=True)
+    figures = score(write_video(tmp_path / "lifted.mp4", n_frames=30, lift=10), real)
+    assert set(figures.missing) == {"AUE"}
+    truth, ours = figures.rows
+    assert (truth.lpips_alex, truth.lpips_vgg, truth.blendshape_error) == (0, 0, 0)
+    assert truth.fid == pytest.approx(0, abs=1e-9)
+    assert ours.lpips_alex == ours.lpips_vgg == pytest.approx(10, abs=1)
+    assert ours.fid == pytest.approx(3 * 10**2, rel=0.2)
+    assert ours.blendshape_error == pytest.approx(52 * (10 / 255) ** 2, rel=0.2)
+    assert truth.sync_distance is not None
+    assert ours.sync_distance is not None
+    assert ours.sync_distance > truth.sync_distance  # lighter pictures are farther from this sound
 
 
 def test_videos_of_different_length_are_compared_only_when_asked(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import math
 
+import cv2
 import numpy as np
 from jaxtyping import UInt8
 
@@ -19,7 +20,7 @@ def jitter(
 
     The truth's own figure is what noise and compression leave.
     """
-    is_still = (np.abs(truth.astype(np.int16) - truth_before) <= STILL_LEVELS).all(axis=-1)
+    is_still = np.asarray(cv2.absdiff(truth, truth_before) <= STILL_LEVELS).all(axis=-1)
     if not is_still.any():
         return math.nan
-    return float(np.abs(rendered.astype(np.int16) - rendered_before)[is_still].mean())
+    return float(np.asarray(cv2.absdiff(rendered, rendered_before))[is_still].mean())
