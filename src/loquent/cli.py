@@ -250,8 +250,9 @@ def inspect_(portrait: Positional[Path], /, json: bool = False, motion: Path | N
     person = Portrait.load(portrait)
     print_description(describe(person, portrait), as_json=json)
     if motion is not None:
-        track = dense_track(person.track_frame_ids, person.track.world_from_camera, person.track.eye)
-        write_motion(motion, track, FPS)
+        eyes_open, eyes_closed = person.eye_levels
+        blink = ((person.track.eye - eyes_open) / (eyes_closed - eyes_open)).clamp(0, 1)
+        write_motion(motion, dense_track(person.track_frame_ids, person.track.world_from_camera, blink), FPS)
     return 0
 
 

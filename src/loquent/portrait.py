@@ -67,6 +67,8 @@ class Portrait:
     """Which speech features drive it."""
     lips: LipPredictor | None = None
     """From speech features to expression coefficients; None where the head listens to the sound itself."""
+    eye_levels: tuple[float, float] = (0.0, 1.0)
+    """The head's eye condition for open and for closed eyes; imported heads may measure eyes otherwise than we do."""
     march: MarchSettings = field(default_factory=MarchSettings)
     """How rays are sampled."""
     record: dict[str, Any] = field(default_factory=dict)
@@ -109,6 +111,7 @@ class Portrait:
             "camera": asdict(self.camera),
             "march": asdict(self.march),
             "speech": asdict(kind),
+            "eye_levels": list(self.eye_levels),
             "lips": self.lips is not None,
             "record": self.record,
             "licences": self.licences,
@@ -202,7 +205,7 @@ class Portrait:
         Args:
             world_from_camera: head pose in the volume frame.
             condition: one row of :meth:`conditions`.
-            eye: how closed the eyes are, 0 to 1.
+            eye: the head's eye condition, between its `eye_levels`: for our own heads how closed the eyes are, 0 to 1.
             camera: the camera if not the clip's own, e.g. ``portrait.camera.resized(...)``.
             background: the plate if not the clip's own, of the camera's size, in [0, 1].
             behind: what stands behind the head instead of torso and plate: the papers' head setting.
@@ -342,6 +345,7 @@ def _assemble(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Portrait:
         track_frame_ids=tensors["track.frame_ids"],
         speech_kind=kind.name,
         lips=LipPredictor(**part("lips.")) if facts["lips"] else None,
+        eye_levels=tuple(facts.get("eye_levels", (0.0, 1.0))),
         march=MarchSettings(**{**march, "box": tuple(march["box"])}),
         record=facts["record"],
         licences=facts["licences"],

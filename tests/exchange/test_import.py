@@ -14,6 +14,7 @@ from loquent import cli
 from loquent.errors import InputError
 from loquent.exchange.checkpoint import Checkpoint
 from loquent.exchange.importer import import_checkpoint
+from loquent.motion import read_motion
 from loquent.portrait import Portrait
 from loquent.testing import make_tiny_clip
 
@@ -152,6 +153,12 @@ def test_an_imported_portrait_renders_the_same_after_a_file(
         pictures = [p.render(p.track.world_from_camera[2], p.head.encode(inputs)[0], 0.3) for p in (made, loaded)]
     assert torch.equal(*pictures)
     assert pictures[0].std() > 0.01
+    assert loaded.eye_levels == made.eye_levels
+    assert cli.main(["inspect", str(tmp_path / "a.portrait"), "--motion", str(tmp_path / "motion.csv")]) == 0
+    blink = read_motion(tmp_path / "motion.csv", 5, 25.0).eye
+    wanted = (made.track.eye - made.eye_levels[0]) / (made.eye_levels[1] - made.eye_levels[0])
+    torch.testing.assert_close(blink, wanted.clamp(0, 1), rtol=0, atol=1e-4)
+    capsys.readouterr()
     assert cli.main(["inspect", str(tmp_path / "a.portrait")]) == 0
     assert program in capsys.readouterr().out
 
@@ -173,18 +180,27 @@ def test_a_clip_of_ours_gives_the_scene_too(models: dict[str, dict[str, Tensor]]
     assert portrait.camera == clip.camera
     assert torch.equal(portrait.track.world_from_camera, clip.track.world_from_camera)
     assert portrait.speech_kind == "deepspeech"
+    assert torch.equal(portrait.track.eye, clip.eye)
+    rad = import_checkpoint(saved(checkpoint(models["rad_nerf"]), tmp_path / "b.pth"), clip.folder)
+    assert rad.speech_kind == "wav2vec2_esperanto"
+    assert rad.track.eye.shape == clip.eye.shape
+    assert rad.eye_levels[0] > rad.eye_levels[1]
 
 
 def test_eyes_are_measured_as_the_program_does(
     models: dict[str, dict[str, Tensor]], folder: Path, tmp_path: Path
 ) -> None:
-    tracks = {
-        program: import_checkpoint(saved(checkpoint(models[program]), tmp_path / "a.pth"), folder).track
+    portraits = {
+        program: import_checkpoint(saved(checkpoint(models[program]), tmp_path / "a.pth"), folder)
         for program in ("er_nerf", "rad_nerf")
     }
+    tracks = {program: portrait.track for program, portrait in portraits.items()}
     # au.csv rises by 0.7 a frame: 0, 0.7, 1.4, 2.1, 2.8, of which 2 is closed.
     torch.testing.assert_close(tracks["er_nerf"].eye, torch.tensor([0, 0.35, 0.7, 1, 1]))
     assert (tracks["rad_nerf"].eye > 1).all(), "areas in per cent"
+    assert portraits["er_nerf"].eye_levels == (0, 1)
+    eyes_open, eyes_closed = portraits["rad_nerf"].eye_levels
+    assert eyes_closed == min(float(tracks["rad_nerf"].eye.min()), eyes_open / 2) > 0
     assert not torch.equal(tracks["rad_nerf"].world_from_camera, tracks["er_nerf"].world_from_camera), "smoothed"
 
 

@@ -14,7 +14,8 @@ from loquent.errors import InputError
 from loquent.exchange.checkpoint import Checkpoint
 from loquent.exchange.conventions import smooth_eyes, smooth_path
 from loquent.exchange.models import Model, read_model
-from loquent.exchange.rad_folder import SPEECH_FILES, RadFolder
+from loquent.exchange.rad_folder import SPEECH_FILES, RadFolder, eye_area
+from loquent.face.indices import MESH_OF_68
 from loquent.fields.head import HeadConfig, SpeechHeadConfig
 from loquent.fields.torso_follow import TorsoFollow
 from loquent.geometry.cameras import Camera
@@ -26,6 +27,9 @@ from loquent.storage import file_digest
 
 _GENERATOR_KIND = "hubert_large"
 """Features from which R2-Talker's landmarks are generated (SPEC 7.5)."""
+
+_OPEN_EYES = 0.9
+"""Eyes are open most of the time: this quantile of their areas is an open eye's."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class Scene:
     world_from_camera: Float[Tensor, "frames 4 4"]
     eye: Float[Tensor, "frames"]
     n_train: int
+    eye_levels: tuple[float, float] = (0.0, 1.0)
+    """Eye condition of open and of closed eyes."""
 
 
 def import_checkpoint(checkpoint: Path, clip: Path, *, ema: bool = False) -> Portrait:
@@ -69,6 +75,7 @@ def import_checkpoint(checkpoint: Path, clip: Path, *, ema: bool = False) -> Por
         track=Motion(scene.world_from_camera, scene.eye),
         track_frame_ids=scene.frame_ids,
         speech_kind=_speech_kind(model.head.config, stored),
+        eye_levels=scene.eye_levels,
         march=MarchSettings(box=(low[0], low[1], low[2], high[0], high[1], high[2]), rounds="original"),
         record={
             "clip": scene.name,
@@ -89,28 +96,30 @@ def _scene(folder: Path, model: Model) -> Scene:
     if RadFolder.is_one(folder):
         return _scene_of_rad_folder(RadFolder.open(folder), model)
     clip = Clip.open(folder)
-    track = clip.track
-    return Scene(
-        clip.info.name,
-        clip.camera,
-        clip.background,
-        track.frame_ids,
-        track.world_from_camera,
-        clip.eye,
-        clip.info.n_train,
-    )
+    track, poses, eye, levels = clip.track, clip.track.world_from_camera, clip.eye, (0.0, 1.0)
+    if model.head.kind != "er_nerf":
+        points = track.landmarks_px[:, list(MESH_OF_68), :2].double().numpy()
+        poses, eye, levels = _as_rad_nerf(poses, torch.tensor([eye_area(face, clip.camera) for face in points]))
+    return Scene(clip.info.name, clip.camera, clip.background, track.frame_ids, poses, eye, clip.info.n_train, levels)
 
 
 def _scene_of_rad_folder(folder: RadFolder, model: Model) -> Scene:
-    """Eyes as the program measures them; RAD-NeRF and R2-Talker also smooth the track when they render (SPEC 5)."""
-    poses = folder.world_from_camera
+    poses, levels = folder.world_from_camera, (0.0, 1.0)
     if model.head.kind == "er_nerf":
         eye = folder.eyes_closed()
     else:
-        poses, eye = smooth_path(poses), smooth_eyes(folder.eye_areas())
-    return Scene(
-        folder.folder.resolve().name, folder.camera, folder.background, folder.frame_ids, poses, eye, folder.n_train
-    )
+        poses, eye, levels = _as_rad_nerf(poses, folder.eye_areas())
+    name = folder.folder.resolve().name
+    return Scene(name, folder.camera, folder.background, folder.frame_ids, poses, eye, folder.n_train, levels)
+
+
+def _as_rad_nerf(
+    poses: Float[Tensor, "frames 4 4"], areas: Float[Tensor, "frames"]
+) -> tuple[Float[Tensor, "frames 4 4"], Float[Tensor, "frames"], tuple[float, float]]:
+    """Poses, eyes and eye levels as RAD-NeRF and R2-Talker have them: areas of eyes, and all smoothed to render (SPEC 5)."""
+    eye = smooth_eyes(areas)
+    is_open = float(eye.quantile(_OPEN_EYES))
+    return smooth_path(poses), eye, (is_open, min(float(eye.min()), is_open / 2))
 
 
 def _speech_kind(config: HeadConfig, checkpoint: Checkpoint) -> str:

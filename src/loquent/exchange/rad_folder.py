@@ -159,12 +159,7 @@ class RadFolder:
 
     def eye_areas(self) -> Float[Tensor, "frames"]:
         """RAD-NeRF's eye condition: the area of both eyes' outlines in per cent of the picture (SPEC 1.5)."""
-        whole = self.camera.height * self.camera.width
-        areas = []
-        for i in range(self.n_frames):
-            points = self.landmarks(i)
-            areas.append(100 * (polygon_area(points[36:42]) + polygon_area(points[42:48])) / whole)
-        return torch.tensor(areas, dtype=torch.float32)
+        return torch.tensor([eye_area(self.landmarks(i), self.camera) for i in range(self.n_frames)])
 
     def speech_windows(self, kind: str) -> Float[Tensor, "rows width steps"]:
         """One window of features per row of the file (SPEC 1.6).
@@ -226,6 +221,12 @@ def read_landmark_file(path: Path) -> Float[Tensor, "frames 68 3"]:
             f"{path} must hold 68 points of three numbers per frame; it has the shape {list(values.shape)}."
         )
     return torch.from_numpy(values.reshape(-1, 68, 3))
+
+
+def eye_area(points: Float[np.ndarray, "68 2"], camera: Camera) -> float:
+    """Area of both eyes' outlines in per cent of the picture (SPEC 1.5)."""
+    both = polygon_area(points[36:42]) + polygon_area(points[42:48])
+    return 100 * both / (camera.height * camera.width)
 
 
 def polygon_area(points: Float[np.ndarray, "points 2"]) -> float:
