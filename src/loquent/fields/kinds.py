@@ -26,8 +26,13 @@ class HeadKind:
     """The field under the condition of one frame."""
 
 
+def _freeze_er_nerf(head: ErNerfHead, condition: HeadCondition) -> FrozenField:
+    """Only attention by channels folds; the ablations are asked as they are."""
+    return FrozenHead(head, condition) if head.config.fusion == "attention_channel" else unfolded(head, condition)
+
+
 HEADS = {
-    "er_nerf": HeadKind(ErNerfConfig, ErNerfHead, FrozenHead),
+    "er_nerf": HeadKind(ErNerfConfig, ErNerfHead, _freeze_er_nerf),
     "rad_nerf": HeadKind(RadNerfConfig, RadNerfHead, unfolded),
     "r2_talker": HeadKind(R2TalkerConfig, R2TalkerHead, FoldedR2Talker),
 }

@@ -1,0 +1,63 @@
+"""Encoders of position that ER-NeRF is compared with (its Table 4): dense planes, and a network on frequencies (SPEC 6.3)."""
+
+import itertools
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from loquent.ops.directions import frequency_encode
+
+_INITIAL_RANGE = 1e-4
+_PLANE_AXES = ((0, 1), (1, 2), (0, 2))
+_OCTAVES, _HIDDEN, _LAYERS, _SKIP = 10, 256, 8, 4
+"""NeRF's own trunk: eight layers of 256, and the input once more after the fourth."""
+
+
+class DenseTriplane(nn.Module):
+    """Three planes of features at one resolution over (x, y), (y, z) and (x, z) of [-bound, bound]³, without hashing."""
+
+    def __init__(self, channels: int = 12, resolution: int = 128, bound: float = 1.0) -> None:
+        super().__init__()
+        self.channels, self.bound = channels, bound
+        self.planes = nn.Parameter(
+            torch.empty(3, channels, resolution, resolution).uniform_(-_INITIAL_RANGE, _INITIAL_RANGE)
+        )
+
+    @property
+    def width(self) -> int:
+        """Values per point."""
+        return 3 * self.channels
+
+    def forward(self, points: Float[Tensor, "samples 3"]) -> Float[Tensor, "samples width"]:
+        """Interpolated features, plane by plane; zero outside the cube."""
+        scaled = points / self.bound
+        # grid_sample wants the last axis of a plane first.
+        where = torch.stack([scaled[:, [second, first]] for first, second in _PLANE_AXES])
+        features = functional.grid_sample(self.planes, where[:, None], align_corners=True)[:, :, 0]
+        is_inside = (scaled.abs() <= 1).all(dim=1, keepdim=True)
+        return features.flatten(0, 1).t() * is_inside
+
+
+class PositionNetwork(nn.Module):
+    """NeRF's trunk: frequencies of the position through eight layers, to as many values as the planes have."""
+
+    def __init__(self, width: int = 36) -> None:
+        super().__init__()
+        self.width = width
+        encoded = 3 * (1 + 2 * _OCTAVES)
+        widths = [encoded, *[_HIDDEN] * _LAYERS]
+        self.layers = nn.ModuleList(
+            nn.Linear(before + (encoded if i == _SKIP else 0), after)
+            for i, (before, after) in enumerate(itertools.pairwise(widths))
+        )
+        self.out = nn.Linear(_HIDDEN, width)
+
+    def forward(self, points: Float[Tensor, "samples 3"]) -> Float[Tensor, "samples width"]:
+        encoded = frequency_encode(points, _OCTAVES)
+        hidden = encoded
+        for i, layer in enumerate(self.layers):
+            hidden = layer(torch.cat([encoded, hidden], dim=-1) if i == _SKIP else hidden).relu()
+        features: Tensor = self.out(hidden)
+        return features
