@@ -13,8 +13,6 @@ from loquent.prepare.preview import preview_step
 from loquent.prepare.sound import sound_step, speech_step
 from loquent.prepare.track import track_step
 
-SPEECH_KIND = "log_mel"
-
 
 def prepare_steps(config: PrepareConfig) -> list[Step]:
     """The steps that turn a video into a clip folder."""
@@ -24,13 +22,13 @@ def prepare_steps(config: PrepareConfig) -> list[Step]:
         landmarks_step(),
         track_step(config.size, config.focal_px),
         sound_step(config.start_s, config.sound_offset_s),
-        speech_step(SPEECH_KIND),
+        speech_step(config.speech_kind),
         picture_quality_step(),
         background_step(),
         mattes_step(),
         torso_step(),
         preview_step(),
-        assemble_step(config.size, config.start_s, config.end_s, SPEECH_KIND),
+        assemble_step(config.size, config.start_s, config.end_s, config.speech_kind),
     ]
 
 
