@@ -241,3 +241,12 @@ def test_a_full_size_portrait_takes_a_few_mebibytes(portrait: Portrait, tmp_path
     )
     full.save(tmp_path / "full.portrait")
     assert 1 < (tmp_path / "full.portrait").stat().st_size / 2**20 < 14
+
+
+def test_eyes_are_told_in_the_heads_own_measure(portrait: Portrait, tmp_path: Path) -> None:
+    closed = torch.tensor([0.0, 0.25, 1.0])
+    assert torch.equal(portrait.eye_condition(closed), closed)
+    by_area = replace(portrait, eye_levels=(0.3, 0.1))
+    torch.testing.assert_close(by_area.eye_condition(closed), torch.tensor([0.3, 0.25, 0.1]))
+    by_area.save(tmp_path / "a.portrait")
+    assert Portrait.load(tmp_path / "a.portrait").eye_levels == (0.3, 0.1)

@@ -274,7 +274,7 @@ def import_(checkpoint: Positional[Path], /, clip: Path, out: Path, ema: bool = 
     return 0
 
 
-def convert(folder: Positional[Path], /, out: Path) -> int:
+def convert(folder: Positional[Path], /, out: Path, speech: str = "log_mel") -> int:
     """Turn a data folder of RAD-NeRF or ER-NeRF into a clip folder, or a clip folder into such a data folder.
 
     Example: loquent convert data/obama --out obama_clip
@@ -282,6 +282,7 @@ def convert(folder: Positional[Path], /, out: Path) -> int:
     Args:
         folder: a data folder of those programs (with transforms_train.json), or a clip folder of Loquent (with clip.json).
         out: the other kind of folder, to make.
+        speech: what portraits of the clip will listen to, e.g. deepspeech to measure an imported portrait on it.
     """
     from loquent.data.clip import Clip
     from loquent.exchange.adopt import adopt
@@ -289,7 +290,7 @@ def convert(folder: Positional[Path], /, out: Path) -> int:
     from loquent.exchange.rad_folder import RadFolder
 
     if RadFolder.is_one(folder):
-        clip = adopt(folder, out)
+        clip = adopt(folder, out, speech)
         print(f"Wrote {out}: {clip.n_frames} frames. Next: loquent train {out} --out me.portrait")
     else:
         export(Clip.open(folder), out)

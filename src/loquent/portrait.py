@@ -234,6 +234,11 @@ class Portrait:
             picture[flat] = head_over(rendered.colour, rendered.opacity, picture[flat])
         return picture.clamp_(0, 1).reshape(camera.height, camera.width, 3).cpu()
 
+    def eye_condition(self, closed: Float[Tensor, "*frames"]) -> Float[Tensor, "*frames"]:
+        """The head's eye condition for eyes that are this far closed, 0 to 1."""
+        eyes_open, eyes_closed = self.eye_levels
+        return eyes_open + (eyes_closed - eyes_open) * closed
+
     def plate(self, camera: Camera) -> Float[Tensor, "height width 3"]:
         """The background plate in [0, 1] at the camera's size."""
         plate = self.background.cpu().numpy()

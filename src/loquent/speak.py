@@ -133,8 +133,7 @@ def _camera(portrait: Portrait, size: int | None) -> Camera:
 def _motion(portrait: Portrait, file: Path | None, n_frames: int, seed: int) -> Motion:
     if file is not None:
         wanted = read_motion(file, n_frames, FPS)
-        eyes_open, eyes_closed = portrait.eye_levels
-        return Motion(wanted.world_from_camera, eyes_open + (eyes_closed - eyes_open) * wanted.eye)
+        return Motion(wanted.world_from_camera, portrait.eye_condition(wanted.eye))
     track = dense_track(portrait.track_frame_ids, portrait.track.world_from_camera, portrait.track.eye)
     return endless(track, n_frames, seed)
 

@@ -13,7 +13,7 @@ from loquent import cli
 from loquent.data.clip import Clip
 from loquent.errors import ClipError, InputError
 from loquent.exchange import adopt as adoption
-from loquent.exchange.adopt import adopt, window_features
+from loquent.exchange.adopt import adopt
 from loquent.exchange.export import export
 from loquent.exchange.rad_folder import RadFolder
 from loquent.face.indices import MESH_OF_68
@@ -77,18 +77,13 @@ def test_csv_headers_have_the_leading_space_of_openface(exported: Path) -> None:
     assert (exported / "au.csv").read_text().splitlines()[0].split(",")[-1] == " AU45_r"
 
 
-def test_features_come_back_from_their_windows() -> None:
-    features = torch.randn(40, 5)
-    everything = torch.arange(20)
-    assert torch.equal(window_features(frame_windows(features, everything)), features)
-    assert torch.equal(window_features(frame_windows(features, everything, length=2, n_before=0)), features)
-
-
 def test_a_data_folder_becomes_a_clip(
     clip: Clip, exported: Path, faces: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    np.save(exported / "aud_ds.npy", np.random.default_rng(0).standard_normal((12, 16, 29)).astype(np.float32))
-    assert cli.main(["convert", str(exported), "--out", str(tmp_path / "clip")]) == 0
+    heard = torch.randn(2 * clip.info.n_source_frames, 29)
+    windows = frame_windows(heard, torch.arange(clip.info.n_source_frames))
+    np.save(exported / "aud_ds.npy", windows.transpose(1, 2).numpy())
+    assert cli.main(["convert", str(exported), "--out", str(tmp_path / "clip"), "--speech", "deepspeech"]) == 0
     assert "12 frames" in capsys.readouterr().out
     made = Clip.open(tmp_path / "clip")
     kept = [i for i in range(clip.n_frames) if i != 2]
@@ -99,18 +94,19 @@ def test_a_data_folder_becomes_a_clip(
     assert np.array_equal(made.matte(4), clip.matte(5))
     assert np.array_equal(made.torso(4), clip.torso(5))
     assert made.track.expression.shape == (12, 8)
-    assert made.speech_features().shape[1] == 40
-    assert (tmp_path / "clip" / "speech" / "deepspeech.safetensors").is_file()
+    assert torch.equal(made.speech_features()[: len(heard)], heard)
 
 
 def test_a_folder_without_au_csv_measures_eyes_on_the_pictures(exported: Path, faces: None, tmp_path: Path) -> None:
     held = (exported / "au.csv").read_bytes()
     (exported / "au.csv").unlink()
     try:
-        blink = adopt(exported, tmp_path / "clip").track.blink
+        made = adopt(exported, tmp_path / "clip")
     finally:
         (exported / "au.csv").write_bytes(held)
-    assert ((blink >= 0) & (blink <= 1)).all()
+    assert ((made.track.blink >= 0) & (made.track.blink <= 1)).all()
+    assert made.info.speech_kind == "log_mel"
+    assert made.speech_features().shape[1] == 40
 
 
 def unequal_focal_lengths(folder: Path) -> None:

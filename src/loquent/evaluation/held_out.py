@@ -142,7 +142,11 @@ def rendered_pictures(
         behind = torch.from_numpy(clip.torso_over_background(i)) if setting == "head" else None
         started = time.perf_counter()
         picture = portrait.render(
-            clip.track.world_from_camera[i], condition, float(clip.eye[i]), camera=clip.camera, behind=behind
+            clip.track.world_from_camera[i],
+            condition,
+            float(portrait.eye_condition(clip.eye[i])),
+            camera=clip.camera,
+            behind=behind,
         )
         seconds.append(time.perf_counter() - started)
         yield to_bytes(picture.numpy())

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Int, UInt8
 from safetensors.torch import save
 from torch import Tensor
 
 from loquent import __version__
 from loquent.data.clip import Clip, ClipInfo, ClipTrack, write_info, write_track
 from loquent.errors import InputError
-from loquent.exchange.rad_folder import SPEECH_FILES, RadFolder
+from loquent.exchange.rad_folder import RadFolder
 from loquent.face.blink import eye_closure
 from loquent.face.expression import ExpressionBasis
 from loquent.face.landmarks import detect_all
@@ -23,21 +23,25 @@ from loquent.media.audio import read_waveform, write_wav
 from loquent.media.images import write_image
 from loquent.progress import Progress
 from loquent.speech.kinds import extract
+from loquent.speech.precomputed import KIND_OF_FILE, read_precomputed
 from loquent.storage import atomic_path, write_bytes
 
-SPEECH_KIND = "log_mel"
-"""What portraits of an adopted clip listen to: features that can be computed of any new sound."""
 _SAMPLE_RATE_HZ = 16_000
 _N_EXPRESSION = 8
 _MIN_TRAIN_FRAMES = _N_EXPRESSION + 1
 """Fewer cannot tell that many mouth motions apart."""
 
 
-def adopt(folder: Path, out: Path) -> Clip:
+def adopt(folder: Path, out: Path, speech_kind: str = "log_mel") -> Clip:
     """Write the clip folder `out` from the data folder `folder`.
 
     Frames in which no face is found are left out; poses, mattes, torso layers, plate, split and, where there is au.csv, eyes
     are the folder's own.
+
+    Args:
+        folder: the data folder.
+        out: the clip folder to make.
+        speech_kind: what portraits of the clip will listen to; taken from the folder where it holds such features.
 
     Raises:
         ClipError: a file of the folder is missing or damaged.
@@ -51,7 +55,7 @@ def adopt(folder: Path, out: Path) -> Clip:
         with Progress("Reading the folder", source.n_frames, unit="frame") as bar:
             kept, track = _measure(source, bar)
             _write_pictures(source, kept, place)
-        _write_sound(source, place)
+        _write_sound(source, speech_kind, place)
         info = ClipInfo(
             name=folder.resolve().name,
             height=source.camera.height,
@@ -59,18 +63,12 @@ def adopt(folder: Path, out: Path) -> Clip:
             focal_px=source.camera.fx,
             n_source_frames=int(source.frame_ids.max()) + 1,
             n_train=int((kept < source.n_train).sum()),
-            speech_kind=SPEECH_KIND,
+            speech_kind=speech_kind,
             source={"folder": folder.resolve().name, "loquent": __version__},
         )
         write_track(place, track)
         write_info(place, info)
     return Clip.open(out)
-
-
-def window_features(windows: Float[Tensor, "rows width steps"]) -> Float[Tensor, "all_steps width"]:
-    """The features that windows were cut from: each frame's own two steps, in the middle of its window (SPEC 1.6)."""
-    first = windows.shape[2] // 2 if windows.shape[2] > 2 else 0
-    return windows[:, :, first : first + 2].transpose(1, 2).flatten(0, 1).contiguous()
 
 
 def _check_camera(source: RadFolder) -> None:
@@ -125,13 +123,13 @@ def _write_pictures(source: RadFolder, kept: Tensor, place: Path) -> None:
         write_image(place / "torso" / f"{name}.png", source.torso(i))
 
 
-def _write_sound(source: RadFolder, place: Path) -> None:
-    """The sound, features computed of it, and those that the folder holds."""
+def _write_sound(source: RadFolder, speech_kind: str, place: Path) -> None:
+    """The sound, the features that the folder holds, and the wanted ones if they are not among them."""
     waveform = read_waveform(source.folder / "aud.wav", sample_rate_hz=_SAMPLE_RATE_HZ)
     write_wav(place / "sound.wav", waveform, _SAMPLE_RATE_HZ)
-    features = {SPEECH_KIND: extract(SPEECH_KIND, waveform, _SAMPLE_RATE_HZ)}
-    for kind, file in SPEECH_FILES.items():
-        if (source.folder / file).is_file():
-            features[kind] = window_features(source.speech_windows(kind))
+    files = [source.folder / name for name in KIND_OF_FILE]
+    features = {KIND_OF_FILE[file.name]: read_precomputed(file) for file in files if file.is_file()}
+    if speech_kind not in features:
+        features[speech_kind] = extract(speech_kind, waveform, _SAMPLE_RATE_HZ)
     for kind, values in features.items():
         write_bytes(place / "speech" / f"{kind}.safetensors", save({"features": values}))

@@ -25,14 +25,10 @@ from torch import Tensor
 from loquent.errors import ClipError, InputError
 from loquent.geometry.cameras import Camera, volume_from_stored
 from loquent.media.images import read_image
+from loquent.speech.precomputed import KIND_OF_FILE
 
 TRAIN, VAL = "transforms_train.json", "transforms_val.json"
-SPEECH_FILES = {
-    "deepspeech": "aud_ds.npy",
-    "wav2vec2_esperanto": "aud_eo.npy",
-    "hubert_large": "aud_hu.npy",
-    "wav2vec2": "aud.npy",
-}
+SPEECH_FILES = {**{kind: file for file, kind in KIND_OF_FILE.items()}, "wav2vec2": "aud.npy"}
 """Name of each kind of speech features, and the file that holds it; the last is the name for all others."""
 EYES_CLOSED_AU45 = 2.0
 """OpenFace's blink intensity that counts as closed (SPEC 1.5)."""
