@@ -12,8 +12,8 @@ test: .venv/ready
 
 # What a change must pass besides the tests.
 check: .venv/ready
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests research
+	$(BIN)/ruff format --check src tests research
 	$(BIN)/mypy
 
 # MediaPipe asks for the OpenCV that needs a desktop's libGL; the headless build of the same version replaces it, so that

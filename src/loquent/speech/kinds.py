@@ -38,7 +38,14 @@ class SpeechExtractor(Protocol):
         ...
 
 
-KINDS = {kind.name: kind for kind in (SpeechKind("log_mel", rate_hz=50, width=40, look_ahead_s=0.02),)}
+KINDS = {
+    kind.name: kind
+    for kind in (
+        SpeechKind("log_mel", rate_hz=50, width=40, look_ahead_s=0.02),
+        SpeechKind("phonetic", rate_hz=50, width=64, look_ahead_s=0.1975),
+        SpeechKind("phonetic_causal", rate_hz=50, width=64, look_ahead_s=0.0775),
+    )
+}
 """Every kind there is, by name."""
 
 TRANSFORMERS = "transformers:"
@@ -57,6 +64,8 @@ PRECOMPUTED = {
 
 EXTRACTORS = {
     "log_mel": "loquent.speech.log_mel:LogMel",
+    "phonetic": "loquent.speech.phonetic:Phonetic",
+    "phonetic_causal": "loquent.speech.phonetic:PhoneticCausal",
     "deepspeech": "loquent.speech.deepspeech:DeepSpeech",
     "wav2vec2_esperanto": "loquent.speech.transformer:esperanto",
     "wav2vec2": "loquent.speech.transformer:base",

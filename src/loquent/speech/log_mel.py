@@ -83,7 +83,7 @@ class LogMelStream:
         windows = self._waiting.unfold(0, WINDOW, HOP)[:n_steps]
         self._waiting = self._waiting[n_steps * HOP :]
         self._n_steps += n_steps
-        return _features(windows)
+        return log_energies(windows)
 
 
 def speech_gain(waveform: Float[np.ndarray, "samples"]) -> float:
@@ -105,21 +105,23 @@ def speech_gain(waveform: Float[np.ndarray, "samples"]) -> float:
     return float(np.clip(SPEECH_LEVEL / level, 1 / MOST_GAIN, MOST_GAIN))
 
 
-def _features(windows: Float[Tensor, "steps 640"]) -> Float[Tensor, "steps width"]:
-    window = torch.hann_window(WINDOW)
-    spectrum = torch.fft.rfft(windows * window, FFT_SIZE)
+def log_energies(windows: Float[Tensor, "steps samples"]) -> Float[Tensor, "steps width"]:
+    """Log-mel energies of each stretch of sound, shifted and scaled; at most `FFT_SIZE` samples at 16 kHz."""
+    n_samples = windows.shape[1]
+    fft_size = 1 << (n_samples - 1).bit_length()
+    window = torch.hann_window(n_samples)
+    spectrum = torch.fft.rfft(windows * window, fft_size)
     # Divided so that the sum over all bins (both halves) is the mean square of the windowed sound.
-    power = spectrum.abs().square() * (2 / (FFT_SIZE * window.square().sum()))
-    energies = power @ mel_bands()
-    return (torch.log(energies + POWER_FLOOR) - MEAN) / SCALE
+    power = spectrum.abs().square() * (2 / (fft_size * window.square().sum()))
+    return (torch.log(power @ mel_bands(fft_size) + POWER_FLOOR) - MEAN) / SCALE
 
 
-@lru_cache(maxsize=1)
-def mel_bands() -> Float[Tensor, "bins width"]:
+@lru_cache(maxsize=2)
+def mel_bands(fft_size: int = FFT_SIZE) -> Float[Tensor, "bins width"]:
     """Weights of triangular bands, evenly spaced and of even width on the mel scale, each with its peak at 1."""
     n_bands = speech_kind("log_mel").width
     edges = _hertz(np.linspace(_mel(LOWEST_HZ), _mel(HIGHEST_HZ), n_bands + 2))
-    bins = np.arange(FFT_SIZE // 2 + 1)[:, None] * SAMPLE_RATE_HZ / FFT_SIZE
+    bins = np.arange(fft_size // 2 + 1)[:, None] * SAMPLE_RATE_HZ / fft_size
     rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
     return torch.from_numpy(np.maximum(0, np.minimum(rising, falling)).astype(np.float32))
@@ -133,4 +135,4 @@ def _hertz(mel: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
     return 700 * (10 ** (mel / 2595) - 1)
 
 
-__all__ = ["LogMel", "LogMelStream", "mel_bands", "speech_gain"]
+__all__ = ["LogMel", "LogMelStream", "log_energies", "mel_bands", "speech_gain"]

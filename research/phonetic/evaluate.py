@@ -1,0 +1,144 @@
+"""Judges an encoder: accuracy on speech it never heard, real people's lips from frozen features, and speed."""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from loquent.data.clip import Clip
+from loquent.face.lips import lip_opening, lip_width
+from loquent.media.audio import read_waveform
+from loquent.speech.kinds import extract
+from loquent.speech.phonetic_net import CLASSES
+from loquent.storage import write_json
+from research.phonetic import lip_tracks, shards
+from research.phonetic.classes import IGNORED, index
+from research.phonetic.lip_tracks import Track
+from research.phonetic.lips import expected_opening
+
+N_CLASSES = len(CLASSES)
+KINDS = {"causal": "phonetic_causal", "offline": "phonetic"}
+
+
+def accuracy(folder: Path, kind: str) -> dict[str, dict[str, float]]:
+    """Share of steps whose class is right, and of the bilabial ones, for each test source of the corpus."""
+    result = {}
+    sources = sorted({path.name.rsplit("-", 1)[0] for path in folder.glob("*.npz")} - {"espeak"})
+    for source in [name for name in sources if name.startswith(("flite", "unseen"))]:
+        right = count = closed = closures = 0
+        for path in sorted(folder.glob(f"{source}-*.npz")):
+            for item in shards.read(path):
+                found = extract(kind, item.waveform)[:, :N_CLASSES].argmax(1).numpy()
+                times = np.arange(len(found)) / 50
+                labels = item.labels[np.searchsorted(item.starts_s, times, side="right").clip(1) - 1]
+                known, bilabial = labels != IGNORED, labels == index("bilabial")
+                right, count = right + (found == labels)[known].sum(), count + known.sum()
+                closed, closures = closed + (found == labels)[bilabial].sum(), closures + bilabial.sum()
+        result[source] = {"accuracy": round(float(right / count), 4), "bilabial": round(float(closed / closures), 4)}
+    return result
+
+
+def clip_track(folder: Path) -> Track:
+    """A prepared clip's training frames as a track."""
+    clip = Clip.open(folder)
+    ids = clip.track.frame_ids[: clip.info.n_train].numpy()
+    landmarks = clip.track.landmarks_px[: clip.info.n_train].numpy()
+    grid = np.arange(ids[0], ids[-1] + 1)
+    opening, width = (np.interp(grid, ids, f(landmarks)) for f in (lip_opening, lip_width))
+    return lip_tracks.track(folder.name, opening, width, grid / 25.0, read_waveform(folder / "sound.wav"))
+
+
+def lips(tracks: list[Track]) -> dict[str, dict[str, float]]:
+    """Correlation with each left-out person's lips, mean over people, for several features; the offsets are common to all."""
+    sounds = [item.sound for item in tracks]
+    mel = [extract("log_mel", sound).numpy() for sound in sounds]
+    phonetic = [extract("phonetic", sound).numpy() for sound in sounds]
+    causal = [extract("phonetic_causal", sound).numpy() for sound in sounds]
+    both = [np.concatenate(pair, axis=1) for pair in zip(mel, phonetic, strict=True)]
+    offsets = lip_tracks.find_offsets(tracks, both)
+    times = [item.times_s + offset for item, offset in zip(tracks, offsets, strict=True)]
+    result = {}
+    for name, features in {
+        "log-mel": mel, "posteriors": [f[:, :N_CLASSES] for f in phonetic], "bottleneck": [f[:, N_CLASSES:] for f in phonetic],
+        "posteriors + bottleneck": phonetic, "causal form": causal, "log-mel + both": both,
+    }.items():  # fmt: skip
+        inputs = [lip_tracks.windows(f, t) for f, t in zip(features, times, strict=True)]
+        row = {}
+        for target in ("opening", "width"):
+            wanted = [getattr(item, target) for item in tracks]
+            predictions = lip_tracks.left_out(inputs, wanted)
+            table = lip_tracks.scores(predictions, wanted)
+            chosen = lip_tracks.fair_choice(table)
+            people = np.arange(len(tracks))
+            row[target] = round(float(table[chosen, people].mean()), 3)
+            if target == "opening":
+                long = np.array([len(item.opening) > 150 for item in tracks])
+                row["opening_long"] = round(float(table[chosen, people][long].mean()), 3)
+                hits = [
+                    lip_tracks.closure_recall(predictions[c, p], tracks[p]) for p, c in zip(people, chosen, strict=True)
+                ]
+                row["closure_recall"] = round(sum(h for h, _ in hits) / sum(n for _, n in hits), 3)
+        result[name] = row
+    result["no real data"] = _untaught(tracks, phonetic, times)
+    return result
+
+
+def _untaught(tracks: list[Track], features: list[np.ndarray], times: list[np.ndarray]) -> dict[str, float]:
+    found, hits = [], []
+    for item, f, t in zip(tracks, features, times, strict=True):
+        opening = expected_opening(torch.from_numpy(f[:, :N_CLASSES])).numpy()
+        shifts = np.arange(-0.1, 0.101, 0.02)
+        found.append(
+            [lip_tracks.correlation(lip_tracks.high_passed(_at(opening, t + s)), item.opening) for s in shifts]
+        )
+        hits.append(lip_tracks.closure_recall(_at(opening, t), item))
+    # One shift for all people: the estimated offsets leave a common constant open.
+    mean = np.mean(found, axis=0)
+    return {
+        "opening": round(float(mean.max()), 3),
+        "closure_recall": round(sum(h for h, _ in hits) / sum(n for _, n in hits), 3),
+    }
+
+
+def _at(values: np.ndarray, times_s: np.ndarray) -> np.ndarray:
+    return np.interp(times_s, np.arange(len(values)) / 50, values)
+
+
+def real_time_factor(kind: str) -> float:
+    """Seconds of sound per second of computing, on one core, for a minute of noise."""
+    torch.set_num_threads(1)
+    sound = 0.05 * np.random.default_rng(0).standard_normal(16000 * 60).astype(np.float32)
+    extract(kind, sound[:16000])
+    begin = time.process_time()
+    extract(kind, sound)
+    return round(60 / (time.process_time() - begin), 1)
+
+
+def judge(corpus: Path | None, tracks_folder: Path | None, clips: list[Path], target: Path | None) -> None:
+    """Print every figure there is data for, and write them as JSON if `target` is given."""
+    figures: dict[str, object] = {"real_time_factor": {form: real_time_factor(kind) for form, kind in KINDS.items()}}
+    if corpus:
+        figures["accuracy"] = {form: accuracy(corpus, kind) for form, kind in KINDS.items()}
+    if tracks_folder:
+        figures["lips"] = lips(lip_tracks.read_tracks(tracks_folder) + [clip_track(folder) for folder in clips])
+    print(json.dumps(figures, indent=1))
+    if target:
+        write_json(target, figures)
+
+
+def main() -> None:
+    """Judge the shipped encoder."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", type=Path, help="folder with the test shards")
+    parser.add_argument("--tracks", type=Path, help="folder of lip tracks (npz)")
+    parser.add_argument("--clips", type=Path, nargs="*", default=[], help="prepared clips to add to the tracks")
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    arguments = parser.parse_args()
+    judge(arguments.corpus, arguments.tracks, arguments.clips, arguments.json)
+
+
+if __name__ == "__main__":
+    main()
