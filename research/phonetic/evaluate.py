@@ -20,6 +20,7 @@ from research.phonetic.lip_tracks import Track
 from research.phonetic.lips import expected_opening
 
 N_CLASSES = len(CLASSES)
+LONG_FRAMES = 150
 KINDS = {"causal": "phonetic_causal", "offline": "phonetic"}
 
 
@@ -66,21 +67,19 @@ def lips(tracks: list[Track]) -> dict[str, dict[str, float]]:
         "posteriors + bottleneck": phonetic, "causal form": causal, "log-mel + both": both,
     }.items():  # fmt: skip
         inputs = [lip_tracks.windows(f, t) for f, t in zip(features, times, strict=True)]
-        row = {}
-        for target in ("opening", "width"):
-            wanted = [getattr(item, target) for item in tracks]
-            predictions = lip_tracks.left_out(inputs, wanted)
-            table = lip_tracks.scores(predictions, wanted)
-            chosen = lip_tracks.fair_choice(table)
-            people = np.arange(len(tracks))
-            row[target] = round(float(table[chosen, people].mean()), 3)
-            if target == "opening":
-                long = np.array([len(item.opening) > 150 for item in tracks])
-                row["opening_long"] = round(float(table[chosen, people][long].mean()), 3)
-                hits = [
-                    lip_tracks.closure_recall(predictions[c, p], tracks[p]) for p, c in zip(people, chosen, strict=True)
-                ]
-                row["closure_recall"] = round(sum(h for h, _ in hits) / sum(n for _, n in hits), 3)
+        wanted = [np.stack([item.opening, item.width], axis=1) for item in tracks]
+        predictions = lip_tracks.left_out(inputs, wanted)
+        tables = [lip_tracks.scores(predictions, wanted, target) for target in range(2)]
+        chosen, people = [lip_tracks.fair_choice(table) for table in tables], np.arange(len(tracks))
+        opening, width = (table[choice, people] for table, choice in zip(tables, chosen, strict=True))
+        long = np.array([len(item.opening) > LONG_FRAMES for item in tracks])
+        hits = [
+            lip_tracks.closure_recall(predictions[c, p][:, 0], tracks[p])
+            for p, c in zip(people, chosen[0], strict=True)
+        ]
+        row = {"opening": opening.mean(), "opening_long_clips": opening[long].mean(), "width": width.mean()}
+        row["closure_recall"] = sum(h for h, _ in hits) / sum(n for _, n in hits)
+        row = {key: round(float(value), 3) for key, value in row.items()}
         result[name] = row
     result["no real data"] = _untaught(tracks, phonetic, times)
     return result

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.linalg import solve
 
 from loquent.face.lips import high_pass
 
@@ -69,7 +70,10 @@ def windows(features: np.ndarray, times_s: np.ndarray) -> np.ndarray:
 
 
 def left_out(inputs: list[np.ndarray], wanted: list[np.ndarray]) -> np.ndarray:
-    """Predictions [strengths][person] for each person by a ridge fitted to the others; as an object array."""
+    """Predictions [frames, targets] at [strength, person] for each person by a ridge fitted to the others.
+
+    `inputs` are [frames, width] and `wanted` [frames, targets] for each person.
+    """
     width = inputs[0].shape[1]
     products, answers = [x.T @ x for x in inputs], [x.T @ y for x, y in zip(inputs, wanted, strict=True)]
     sums, counts = [x.sum(axis=0) for x in inputs], [len(x) for x in inputs]
@@ -80,14 +84,19 @@ def left_out(inputs: list[np.ndarray], wanted: list[np.ndarray]) -> np.ndarray:
         product = sum(products[i] for i in others) - sum(counts[i] for i in others) * np.outer(mean, mean)
         answer = sum(answers[i] for i in others)
         for place, strength in enumerate(STRENGTHS):
-            weights = np.linalg.solve(product + strength * np.eye(width), answer)
+            weights = solve(product + strength * np.eye(width), answer, assume_a="pos")
             result[place, person] = (inputs[person] - mean) @ weights
     return result
 
 
-def scores(predictions: np.ndarray, wanted: list[np.ndarray]) -> np.ndarray:
-    """Correlation [strengths, persons] of high-passed predictions."""
-    return np.array([[correlation(high_passed(p), y) for p, y in zip(row, wanted, strict=True)] for row in predictions])
+def scores(predictions: np.ndarray, wanted: list[np.ndarray], target: int) -> np.ndarray:
+    """Correlation [strengths, persons] of one high-passed target."""
+    return np.array(
+        [
+            [correlation(high_passed(p[:, target]), y[:, target]) for p, y in zip(row, wanted, strict=True)]
+            for row in predictions
+        ]
+    )
 
 
 def fair_choice(table: np.ndarray) -> np.ndarray:
@@ -112,7 +121,7 @@ def find_offsets(tracks: list[Track], features: list[np.ndarray], rounds: int = 
             members = [i for i, name in enumerate(groups) if name == group]
             held = sum(inputs[i].T @ inputs[i] for i in members)
             rest = answer - sum(inputs[i].T @ wanted[i] for i in members)
-            weights = np.linalg.solve(product - held + 1000 * np.eye(len(answer)), rest)
+            weights = solve(product - held + 1000 * np.eye(len(answer)), rest, assume_a="pos")
             for i in members:
                 for place, shift in enumerate(SHIFTS_S):
                     predicted = windows(features[i], tracks[i].times_s + shift) @ weights

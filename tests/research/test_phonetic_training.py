@@ -123,4 +123,5 @@ def test_offsets_and_left_out_lips_of_made_up_people() -> None:
     offsets = find_offsets(people, features)
     np.testing.assert_allclose(offsets - offsets[0], true_offsets, atol=0.021)
     inputs = [windows(f, p.times_s + o) for f, p, o in zip(features, people, offsets, strict=True)]
-    assert scores(left_out(inputs, [p.opening for p in people]), [p.opening for p in people])[0].min() > 0.8
+    wanted = [np.stack([p.opening, p.width], axis=1) for p in people]
+    assert scores(left_out(inputs, wanted), wanted, 0)[0].min() > 0.8
