@@ -16,7 +16,7 @@ def smooth_path(n_frames: int, seed: int) -> np.ndarray:
 
 def textured(seed: int) -> np.ndarray:
     noise = np.random.default_rng(seed).uniform(0, 255, (240, 250))
-    return cv2.cvtColor(cv2.GaussianBlur(noise, (0, 0), 2.0).astype(np.uint8), cv2.COLOR_GRAY2RGB)
+    return cv2.GaussianBlur(noise, (0, 0), 2.0).astype(np.uint8)
 
 
 def test_points_follow_a_moving_picture() -> None:

@@ -164,7 +164,9 @@ def _radius(shape: np.ndarray) -> float:
     return float(np.sqrt(((shape - shape.mean(axis=0)) ** 2).sum(axis=1).mean()))
 
 
-def huber_weight(distance: Float[np.ndarray, "*any"], scale: float) -> Float[np.ndarray, "*any"]:
+def huber_weight(
+    distance: Float[np.ndarray, "*any"], scale: float | Float[np.ndarray, "points"]
+) -> Float[np.ndarray, "*any"]:
     """Factor by which a squared residual of this length counts under Huber's loss: 1 up to `scale`, then scale/length."""
     return np.asarray(scale / np.maximum(distance, scale))
 

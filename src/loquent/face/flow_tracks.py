@@ -79,7 +79,7 @@ def _polygon(points: np.ndarray) -> np.ndarray:
 
 
 def follow_points(
-    frame: Callable[[int], UInt8[np.ndarray, "height width 3"]],
+    picture: Callable[[int], UInt8[np.ndarray, "height width"]],
     n_frames: int,
     is_usable: Bool[np.ndarray, "frames"],
     mask: Callable[[int], UInt8[np.ndarray, "height width"]],
@@ -90,7 +90,7 @@ def follow_points(
     place; following it back must return to the start. Frames are read once, in order.
 
     Args:
-        frame: RGB picture of a frame.
+        picture: grey picture of a frame.
         n_frames: frames 0 .. n_frames - 1 are read.
         is_usable: frames to look at; windows end before a frame that is not.
         mask: where corners may be picked on a frame, non-zero.
@@ -102,22 +102,56 @@ def follow_points(
             done += [window.tracks() for window in active]
             active = []
             continue
-        grey = cv2.cvtColor(frame(i), cv2.COLOR_RGB2GRAY)
+        grey = picture(i)
         for window in active:
             window.follow(grey)
         done += [window.tracks() for window in active if window.is_over]
         active = [window for window in active if not window.is_over]
         if i % STRIDE == 0 or not active:
-            corners = _corners(grey, mask(i))
+            corners = pick_corners(grey, mask(i))
             if len(corners):
                 active.append(_Window(i, grey, corners))
     return done + [window.tracks() for window in active]
 
 
-def _corners(grey: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def pick_corners(
+    grey: UInt8[np.ndarray, "height width"], mask: UInt8[np.ndarray, "height width"]
+) -> Float[np.ndarray, "points 2"]:
+    """u, v of corners where the mask is not zero, well apart."""
     spacing = max(3.0, _SPACING_SHARE * max(grey.shape))
     found = cv2.goodFeaturesToTrack(grey, _MAX_POINTS, 0.003, spacing, mask=mask, blockSize=5)
-    return np.zeros((0, 2), np.float32) if found is None else found[:, 0]
+    # OpenCV counts from the middle of the first pixel, we from its corner
+    return np.zeros((0, 2)) if found is None else found[:, 0].astype(np.float64) + 0.5
+
+
+def seek_patches(
+    before: UInt8[np.ndarray, "height width"],
+    after: UInt8[np.ndarray, "height width"],
+    places_px: Float[np.ndarray, "points 2"],
+    guess_px: Float[np.ndarray, "points 2"],
+    round_trip_px: float,
+) -> tuple[Float[np.ndarray, "points 2"], Bool[np.ndarray, "points"]]:
+    """Where the patches around `places_px` of one picture are in another, and whether they were found there.
+
+    A patch counts as found when seeking it back ends within `round_trip_px` of its start.
+    """
+    if not len(places_px):
+        return np.zeros((0, 2)), np.zeros(0, bool)
+    side = max(9, round(_PATCH_SHARE * max(before.shape)) | 1)
+    there, found = _search(before, after, places_px, guess_px, side)
+    back, returned = _search(after, before, there, places_px, side)
+    return there, found & returned & (np.linalg.norm(back - places_px, axis=1) < round_trip_px)
+
+
+def _search(
+    before: np.ndarray, after: np.ndarray, places_px: np.ndarray, guess_px: np.ndarray, side: int
+) -> tuple[np.ndarray, np.ndarray]:
+    stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 20, 0.01)
+    start, guess = (places_px - 0.5).astype(np.float32), (guess_px - 0.5).astype(np.float32)
+    there, found, _ = cv2.calcOpticalFlowPyrLK(
+        before, after, start, guess, None, None, (side, side), 3, stop, cv2.OPTFLOW_USE_INITIAL_FLOW
+    )
+    return there.astype(np.float64) + 0.5, np.asarray(found[:, 0] == 1)
 
 
 class _Window:
@@ -125,36 +159,21 @@ class _Window:
 
     def __init__(self, first_frame: int, grey: np.ndarray, corners: np.ndarray) -> None:
         self.first_frame = first_frame
-        self._first, self._start = grey, corners.astype(np.float32)
+        self._first, self._start = grey, corners
         self._places: list[np.ndarray] = [self._start]
         self._seen: list[np.ndarray] = [np.ones(len(corners), bool)]
-        self._patch_px = max(9, round(_PATCH_SHARE * max(grey.shape)) | 1)
 
     @property
     def is_over(self) -> bool:
         return len(self._places) == WINDOW or not self._seen[-1].any()
 
     def follow(self, grey: np.ndarray) -> None:
-        there, found = self._search(self._first, grey, self._start, self._places[-1])
-        back, returned = self._search(grey, self._first, there, self._start)
-        is_home = np.linalg.norm(back - self._start, axis=1) < _ROUND_TRIP_PX
+        there, found = seek_patches(self._first, grey, self._start, self._places[-1], _ROUND_TRIP_PX)
         self._places.append(there)
-        self._seen.append(self._seen[-1] & is_home & found & returned)
-
-    def _search(
-        self, before: np.ndarray, after: np.ndarray, places: np.ndarray, guess: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Where the patches around `places` of one picture are in the other, and whether they were found there."""
-        side, stop = self._patch_px, (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 20, 0.01)
-        there, found, _ = cv2.calcOpticalFlowPyrLK(
-            before, after, places, guess.copy(), None, None, (side, side), 3, stop, cv2.OPTFLOW_USE_INITIAL_FLOW
-        )
-        return np.asarray(there), np.asarray(found[:, 0] == 1)
+        self._seen.append(self._seen[-1] & found)
 
     def tracks(self) -> FlowTracks:
-        # OpenCV counts from the middle of the first pixel, we from its corner
-        places = np.stack(self._places, axis=1).astype(np.float64) + 0.5
-        return FlowTracks(self.first_frame, places, np.stack(self._seen, axis=1))
+        return FlowTracks(self.first_frame, np.stack(self._places, axis=1), np.stack(self._seen, axis=1))
 
 
 def lengths(tracks: list[FlowTracks]) -> Int[np.ndarray, "points"]:

@@ -139,9 +139,15 @@ class VisibilityGrid(nn.Module):
             shown = (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height)
             outside += shown & ~mask[v.clamp(0, camera.height - 1), u.clamp(0, camera.width - 1)]
             votes += shown
-        ruled_out = index[(outside > outvoted * votes) | (votes < outvoted * len(inside))]
-        self.visibility.view(-1)[ruled_out] = 0
-        self.occupied.view(-1)[ruled_out] = False
+        kept = torch.zeros_like(self.occupied)
+        kept.view(-1)[index[(outside <= outvoted * votes) & (votes >= outvoted * len(inside))]] = True
+        self.keep_only(kept)
+
+    @torch.no_grad()
+    def keep_only(self, cells: Bool[Tensor, "cells cells cells"]) -> None:
+        """Rule out all other cells."""
+        self.visibility.mul_(cells)
+        self.occupied.logical_and_(cells)
 
     @torch.no_grad()
     def observe(self, positions: Float[Tensor, "samples 3"], weights: Float[Tensor, "samples"]) -> None:
