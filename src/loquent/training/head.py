@@ -14,6 +14,7 @@ from loquent.data.clip import Clip
 from loquent.data.frame_store import FrameStore
 from loquent.data.sampling import FaceRegions, rectangles, sample_patch, sample_pixels
 from loquent.face import indices
+from loquent.face.surface import cells_near, face_surface
 from loquent.fields.er_nerf import ErNerfHead, HeadCondition
 from loquent.fields.frozen_head import FrozenHead
 from loquent.geometry.cameras import pixel_rays
@@ -82,6 +83,7 @@ class HeadTrainer:
         self.eye = clip.eye[chosen].to(device)
         self.inputs = inputs.to(device)
         self.predicted = self.inputs if predicted is None else predicted.to(device)
+        self.landmarks_px = clip.track.landmarks_px.numpy()
         self.regions, self.face = _face_regions(clip, chosen)
         self.head = head.to(device)
         self.averaged = AveragedWeights(self.head, preset.averaging)
@@ -322,7 +324,7 @@ class HeadTrainer:
 
     @torch.no_grad()
     def _carve(self) -> None:
-        """Give up, before the first step, the cells that lie outside the head's outline in many frames."""
+        """Give up, before the first step, what lies outside the head's outline in many frames, or far from the face's skin."""
         count = len(self.store.frames)
         chosen = np.linspace(0, count - 1, min(CARVE_FRAMES, count)).round().astype(int)
         height, width = self.store.window.shape
@@ -336,6 +338,9 @@ class HeadTrainer:
         assert isinstance(self.grid, VisibilityGrid)
         poses = self.world_from_camera[torch.from_numpy(chosen)].to(self.device)
         self.grid.carve(poses, self.camera, torch.from_numpy(mattes).to(self.device))
+        frames = np.array(self.store.frames)[chosen]
+        surface = face_surface(self.landmarks_px[frames], poses.cpu().double().numpy(), self.camera)
+        self.grid.keep_only(torch.from_numpy(cells_near(surface, self.grid.cells)).to(self.device))
 
     def _encode(self, inputs: Tensor) -> Float[Tensor, "frames width"]:
         if self.preset.condition == "audio":
