@@ -22,7 +22,7 @@ class PrepareConfig:
     """How late the sound is, in seconds, if you know it; nothing = measure it."""
     focal_px: float | None = None
     """Focal length in pixels of the prepared pictures, if you know it; nothing = a typical one (it cannot be measured)."""
-    speech_kind: str = "log_mel"
+    speech_kind: str = "mel_phonetic"
     """Speech features the portrait will listen to; those of hubert_large and the like need a network on this machine."""
 
     def __post_init__(self) -> None:

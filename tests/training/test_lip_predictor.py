@@ -56,3 +56,16 @@ def test_very_short_clips_give_a_finite_predictor(n_frames: int) -> None:
     windows, _ = made_up_speech(n_frames)
     fit = fit_lip_predictor(windows, torch.rand(n_frames, 3), fps=25.0)
     assert torch.isfinite(fit.predictor(windows)).all()
+
+
+def test_parts_are_fitted_alone_and_averaged() -> None:
+    windows, generator = made_up_speech(300)
+    truth = (windows[:, 1, 12] + windows[:, 4, 12])[:, None] + torch.from_numpy(
+        generator.standard_normal((300, 1))
+    ).float()
+    whole = fit_lip_predictor(windows, truth, 25.0, (2, 4))
+    alone = [fit_lip_predictor(part, truth, 25.0) for part in (windows[:, :2], windows[:, 2:])]
+    mean = (alone[0].predictor(windows[:, :2]) + alone[1].predictor(windows[:, 2:])) / 2
+    torch.testing.assert_close(whole.predictor(windows), mean, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(whole.out_of_fold, (alone[0].out_of_fold + alone[1].out_of_fold) / 2)
+    assert whole.correlation[0] > max(one.correlation[0] for one in alone)

@@ -44,9 +44,13 @@ KINDS = {
         SpeechKind("log_mel", rate_hz=50, width=40, look_ahead_s=0.02),
         SpeechKind("phonetic", rate_hz=50, width=64, look_ahead_s=0.1975),
         SpeechKind("phonetic_causal", rate_hz=50, width=64, look_ahead_s=0.0775),
+        SpeechKind("mel_phonetic", rate_hz=50, width=82, look_ahead_s=0.1975),
     )
 }
 """Every kind there is, by name."""
+
+PARTS = {"mel_phonetic": (40, 42)}
+"""Kinds that lay several descriptions of the same sound side by side, and how wide each is."""
 
 TRANSFORMERS = "transformers:"
 """Kinds ``transformers:OWNER--NAME`` are computed by that model of the transformers hub, if it is on this machine."""
@@ -66,6 +70,7 @@ EXTRACTORS = {
     "log_mel": "loquent.speech.log_mel:LogMel",
     "phonetic": "loquent.speech.phonetic:Phonetic",
     "phonetic_causal": "loquent.speech.phonetic:PhoneticCausal",
+    "mel_phonetic": "loquent.speech.mel_phonetic:MelPhonetic",
     "deepspeech": "loquent.speech.deepspeech:DeepSpeech",
     "wav2vec2_esperanto": "loquent.speech.transformer:esperanto",
     "wav2vec2": "loquent.speech.transformer:base",

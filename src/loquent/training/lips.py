@@ -1,4 +1,8 @@
-"""Fitting the path from sound to lips: ridge regression, its strength chosen by cross-validation on the training frames."""
+"""Fitting the path from sound to lips: ridge regression, its strength chosen by cross-validation on the training frames.
+
+Features that lay several descriptions of the sound side by side get one regression each, and their mean is the prediction: each
+description has its own scale and its own noise, and errors that they do not share cancel.
+"""
 
 from dataclasses import dataclass
 
@@ -33,18 +37,33 @@ def fit_lip_predictor(
     windows: Float[Tensor, "frames width steps"],
     expression: Float[Tensor, "frames coefficients"],
     fps: float,
+    parts: tuple[int, ...] | None = None,
 ) -> LipFit:
     """Fit expression coefficients to the sound around each training frame.
 
-    Both arguments hold the training frames only, in time order. Slow drift is removed from the coefficients first:
-    it sits in the leading ones and fakes correlation (FINDINGS). Every coefficient gets the ridge strength with the
-    smallest cross-validated error, folds being contiguous in time.
+    `parts` are the widths of the descriptions that `windows` lays side by side; nothing = one. The other arguments hold
+    the training frames only, in time order. Slow drift is removed from the coefficients first: it sits in the leading ones
+    and fakes correlation (FINDINGS). Every coefficient gets the ridge strength with the smallest cross-validated error,
+    folds being contiguous in time.
     """
-    inputs = windows.flatten(1).double().numpy()
     wanted = expression.double().numpy()
     wanted = wanted - gaussian_filter1d(wanted, DRIFT_S * fps, axis=0, mode="nearest")
-    count = len(inputs)
+    pieces = windows.double().split(list(parts or [windows.shape[1]]), dim=1)
+    fits = [_fit_part(piece.flatten(1).numpy(), wanted) for piece in pieces]
+    means, weights, held_out = zip(*fits, strict=True)
+    out_of_fold = np.mean(held_out, axis=0)
+    predictor = LipPredictor(
+        torch.from_numpy(np.concatenate(means)).float(),
+        torch.from_numpy(np.concatenate(weights).T / len(fits)).float(),
+        torch.from_numpy(wanted.mean(axis=0)).float(),
+    )
+    correlation = tuple(_correlation(a, b) for a, b in zip(out_of_fold.T, wanted.T, strict=True))
+    return LipFit(predictor, torch.from_numpy(out_of_fold).float(), correlation)
 
+
+def _fit_part(inputs: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean of the inputs, weights [inputs, coefficients], and out-of-fold predictions [frames, coefficients]."""
+    count = len(inputs)
     folds = np.array_split(np.arange(count), min(FOLDS, count))
     held_out = np.zeros((len(STRENGTHS), *wanted.shape))
     for fold in folds:
@@ -53,17 +72,9 @@ def fit_lip_predictor(
         if kept.size >= 2:
             held_out[:, fold] = _ridge_path(inputs[kept], wanted[kept], inputs[fold])
     best = np.square(held_out - wanted).mean(axis=1).argmin(axis=0)
-    out_of_fold = np.take_along_axis(held_out, best[None, None, :], axis=0)[0]
-
     mean = inputs.mean(axis=0)
     weights = _ridge_weights(inputs - mean, wanted, np.array(STRENGTHS)[best])
-    predictor = LipPredictor(
-        torch.from_numpy(mean).float(),
-        torch.from_numpy(weights.T.copy()).float(),
-        torch.from_numpy(wanted.mean(axis=0)).float(),
-    )
-    correlation = tuple(_correlation(a, b) for a, b in zip(out_of_fold.T, wanted.T, strict=True))
-    return LipFit(predictor, torch.from_numpy(out_of_fold).float(), correlation)
+    return mean, weights, np.take_along_axis(held_out, best[None, None, :], axis=0)[0]
 
 
 def _ridge_path(inputs: np.ndarray, wanted: np.ndarray, asked: np.ndarray) -> np.ndarray:

@@ -27,7 +27,7 @@ from loquent.motion import Motion
 from loquent.nn.lip_predictor import WINDOW_STEPS
 from loquent.portrait import Portrait, find_device, for_new_frames
 from loquent.progress import Progress
-from loquent.speech.kinds import speech_kind
+from loquent.speech.kinds import PARTS, speech_kind
 from loquent.speech.windows import frame_contexts, frame_windows
 from loquent.storage import file_digest, remove_abandoned, write_json
 from loquent.training.budget import Budget
@@ -107,7 +107,8 @@ class _Run:
         train_part = slice(0, self.clip.info.n_train)
         ids = self.clip.track.frame_ids[train_part]
         windows = frame_windows(self.clip.speech_features(), ids, length=WINDOW_STEPS)
-        return fit_lip_predictor(windows, self.clip.track.expression[train_part], self.clip.info.fps)
+        parts = PARTS.get(self.clip.info.speech_kind)
+        return fit_lip_predictor(windows, self.clip.track.expression[train_part], self.clip.info.fps, parts)
 
     def _head_inputs(self) -> Float[Tensor, "frames ..."]:
         """What moves the lips in the training frames: tracked expression, or windows of sound."""
