@@ -48,7 +48,7 @@ def fit_lip_predictor(
     """
     wanted = expression.double().numpy()
     wanted = wanted - gaussian_filter1d(wanted, DRIFT_S * fps, axis=0, mode="nearest")
-    pieces = windows.double().split(list(parts or [windows.shape[1]]), dim=1)
+    pieces = torch.split(windows.double(), list(parts or [windows.shape[1]]), dim=1)
     fits = [_fit_part(piece.flatten(1).numpy(), wanted) for piece in pieces]
     means, weights, held_out = zip(*fits, strict=True)
     out_of_fold = np.mean(held_out, axis=0)
