@@ -8,12 +8,16 @@ import pytest
 import torch
 
 from loquent.data.clip import Clip
+from loquent.data.frame_store import FrameStore
 from loquent.errors import DivergenceError, InputError
+from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.media.images import read_image
 from loquent.portrait import Portrait
+from loquent.speech.windows import frame_contexts
 from loquent.testing import make_tiny_clip
 from loquent.training import loop
 from loquent.training import train as training
+from loquent.training.head import HeadTrainer
 from loquent.training.presets import PAPER, QUICK, Preset
 from loquent.training.train import train
 
@@ -152,3 +156,16 @@ def test_cuda_without_cuda_is_refused(clip: Clip, tmp_path: Path) -> None:
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_the_papers_smoothness_term_comes_every_sixteenth_step(clip: Clip) -> None:
+    frames = tuple(clip.train_frames)
+    store = FrameStore.load(clip, frames)
+    inputs = frame_contexts(clip.speech_features(), clip.track.frame_ids[list(frames)])
+    preset = small(PAPER, 3)
+    head = ErNerfHead(ErNerfConfig(audio_width_in=inputs.shape[-2], n_codes=20))
+    trainer = HeadTrainer(clip, store, head, inputs, None, preset, torch.device("cpu"), 0)
+    terms = [trainer.step(preset.head[0], 0.5).get("jitter") for _ in range(2)]
+    assert terms[0] is not None
+    assert terms[0] > 0
+    assert terms[1] is None

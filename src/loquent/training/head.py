@@ -36,6 +36,8 @@ MIN_RAYS, MAX_RAYS = 512, 16_384
 """Limits of the rays a step where their number follows the samples."""
 CARVE_FRAMES = 40
 """Frames whose head mattes rule out empty space before training."""
+JITTER_INTERVAL, JITTER_REACH = 16, 1e-3
+"""Steps between, and displacement of samples for, the paper's code's smoothness term (SPEC 4.2)."""
 PREVIEW_STRIDE = 2
 """Every so many pixels of a preview are rendered."""
 PATCH_PLACES = ("mouth", "face", "eyes", "face")
@@ -254,7 +256,8 @@ class HeadTrainer:
         self, stage: HeadStageConfig, progress: float, batch: RayBatch, samples: RaySamples
     ) -> tuple[dict[str, Tensor], float]:
         weights = stage.weights
-        traced = self._render(stage, batch, samples)
+        condition = self._condition(stage, batch.frames)
+        traced = self._render(stage, batch, samples, condition)
         pixels = (traced.colour + (1 - traced.opacity)[:, None] * batch.behind).clamp(0, 1)
         attention = traced.summed
         error = losses.squared_error(pixels, batch.target)
@@ -268,6 +271,8 @@ class HeadTrainer:
             weights.ambient * progress * losses.ambient_attention(attention["audio"], attention["eye"], batch.in_face)
         )
         assert traced.weights is not None
+        if weights.jitter > 0 and self.n_steps % JITTER_INTERVAL == 0:
+            terms["jitter"] = weights.jitter * progress * self._unsteadiness(batch, samples, condition)
         if weights.distortion > 0:
             spread = distortion(traced.weights, samples.t, samples.steps, samples.ray_starts)
             terms["distortion"] = weights.distortion * spread.mean()
@@ -284,8 +289,27 @@ class HeadTrainer:
             self.grid.observe(samples.positions[:count], traced.weights.detach()[:count])
         return terms, float(error.detach().mean())
 
-    def _render(self, stage: HeadStageConfig, batch: RayBatch, samples: RaySamples) -> RenderedRays:
-        condition = self._condition(stage, batch.frames)
+    def _unsteadiness(self, batch: RayBatch, samples: RaySamples, condition: HeadCondition) -> Tensor:
+        """How much attention and uncertainty differ a little beside the samples (SPEC 4.2)."""
+        count = samples.n_samples
+        positions, ray_ids = samples.positions[:count], samples.ray_ids[:count]
+        frames = batch.frame_of_ray[ray_ids] if batch.frames.numel() > 1 else None
+        fixed = HeadCondition(audio=condition.audio.detach(), eye=condition.eye, code=condition.code.detach())
+        noise = torch.rand(positions.shape, generator=self.noise, device=self.device) * 2 - 1
+
+        def asked(places: Tensor) -> tuple[Tensor, ...]:
+            out = self.head(places, batch.directions[ray_ids], fixed, frames, with_uncertainty=True)
+            values = (out.uncertainty, out.audio_attention, out.eye_attention)
+            return tuple(value for value in values if value is not None)
+
+        with torch.no_grad():
+            here = asked(positions)
+        beside = asked(positions + JITTER_REACH * noise)
+        return torch.stack([(a - b).square().mean() for a, b in zip(beside, here, strict=True)]).sum()
+
+    def _render(
+        self, stage: HeadStageConfig, batch: RayBatch, samples: RaySamples, condition: HeadCondition
+    ) -> RenderedRays:
         several = batch.frames.numel() > 1
 
         def field(positions: Tensor, directions: Tensor, ray_ids: Tensor) -> FieldSamples:

@@ -7,6 +7,7 @@ around it in `loop.py`.
 import datetime
 import json
 import platform
+import shutil
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from torch.utils.tensorboard import SummaryWriter
 from loquent import __version__
 from loquent.data.clip import Clip
 from loquent.data.frame_store import FrameStore, spread_frames
-from loquent.errors import InputError
+from loquent.errors import ClipError, InputError
 from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
 from loquent.motion import Motion
@@ -71,7 +72,12 @@ def train(
     """
     if minutes is not None:
         preset = replace(preset, minutes=minutes)
-    return _Run(clip, out, preset, seed, find_device(device)).finish()
+    run = _Run(clip, out, preset, seed, find_device(device))
+    try:
+        return run.finish()
+    except ClipError:
+        run.discard_if_unused()
+        raise
 
 
 class _Run:
@@ -101,6 +107,11 @@ class _Run:
         (self.folder / CHECKPOINT).unlink(missing_ok=True)
         (self.folder / HEAD_DONE).unlink(missing_ok=True)
         return portrait
+
+    def discard_if_unused(self) -> None:
+        """Remove the run folder unless it holds something worth resuming."""
+        if not any((self.folder / name).exists() for name in (CHECKPOINT, HEAD_DONE)):
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _fit_lips(self) -> LipFit:
         """The path from sound to lips comes first: it takes a second."""
