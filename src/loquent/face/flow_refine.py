@@ -26,10 +26,8 @@ _MIN_SEEN: Final = 6
 _LANDMARK_SPREAD: Final = 1.0 / 450
 """Typical error that a frame's landmarks have in common, as a share of the picture."""
 _LANDMARK_COUNT: Final = 30.0
-"""All landmarks of a frame together count like this many where only flow stands beside them. Points kept aside are missed by
-0.26 px whatever it is from 2 to 60 (0.27 at 200, 0.77 without flow)."""
-_LANDMARK_COUNT_BESIDE_REFERENCES: Final = 2.0
-"""The same where reference points say where the head is: enough to hold the frame of reference."""
+"""All landmarks of a frame together count like this many. Points kept aside from flow are missed by 0.26 px at any of 2
+to 60 (0.27 at 200, 0.77 without flow)."""
 _STEPS: Final = (5, 3)
 """Gauss-Newton steps before and after points that do not belong to the skull are left out."""
 
@@ -67,7 +65,7 @@ def refine_with_flow(
         return skull_mask(points_px[i], bottom - top, right - left)
 
     start = _unpack(poses.world_from_camera)
-    landmarks = _landmarks(points_px, poses, _LANDMARK_COUNT_BESIDE_REFERENCES, camera)
+    landmarks = _landmarks(points_px, poses, camera)
     start, references = agree_over_clip(
         part, part_mask, np.flatnonzero(usable), start, poses.mean_head, landmarks, part_camera
     )
@@ -79,15 +77,15 @@ def refine_with_tracks(
     tracks: list[FlowTracks], points_px: Float[np.ndarray, "frames 478 3"], poses: HeadPoses, camera: Camera
 ) -> HeadPoses:
     """Only the last bundle adjustment of :func:`refine_with_flow`, for tracks that are already there."""
-    landmarks = _landmarks(points_px, poses, _LANDMARK_COUNT, camera)
+    landmarks = _landmarks(points_px, poses, camera)
     return _refine(tracks, landmarks, _unpack(poses.world_from_camera), points_px, poses, camera)
 
 
-def _landmarks(points_px: np.ndarray, poses: HeadPoses, count: float, camera: Camera) -> Anchors:
-    """The rigid landmarks as anchors; those of a frame together count like `count`."""
+def _landmarks(points_px: np.ndarray, poses: HeadPoses, camera: Camera) -> Anchors:
+    """The rigid landmarks as anchors; those of a frame together count like `_LANDMARK_COUNT`."""
     spread_px = _LANDMARK_SPREAD * max(camera.height, camera.width)
     seen_px = np.where(poses.found[:, None, None], points_px[:, poses.rigid, :2], 0.0).astype(np.float64)
-    trust = poses.found[:, None] * count * poses.weights / poses.weights.sum() / spread_px**2
+    trust = poses.found[:, None] * _LANDMARK_COUNT * poses.weights / poses.weights.sum() / spread_px**2
     return Anchors(poses.shape, seen_px, trust, np.full(len(poses.rigid), 2 * spread_px))
 
 
@@ -106,7 +104,7 @@ def _refine(
     world_from_camera[usable, :3, :3] = refined.rotations[usable].transpose(0, 2, 1)
     moved = -np.einsum("fji,fj->fi", refined.rotations, refined.translations)
     world_from_camera[usable, :3, 3] = moved[usable]
-    distance = np.linalg.norm(_landmarks(points_px, poses, 1.0, camera).residual(refined, camera), axis=-1)
+    distance = np.linalg.norm(_landmarks(points_px, poses, camera).residual(refined, camera), axis=-1)
     error_px = np.where(usable, np.median(distance, axis=1), np.nan)
     return replace(poses, world_from_camera=world_from_camera, error_px=error_px)
 

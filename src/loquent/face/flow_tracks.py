@@ -115,11 +115,11 @@ def follow_points(
 
 
 def pick_corners(
-    grey: UInt8[np.ndarray, "height width"], mask: UInt8[np.ndarray, "height width"]
+    grey: UInt8[np.ndarray, "height width"], mask: UInt8[np.ndarray, "height width"], quality: float = 0.003
 ) -> Float[np.ndarray, "points 2"]:
-    """u, v of corners where the mask is not zero, well apart."""
+    """u, v of corners where the mask is not zero, well apart; none worse than the share `quality` of the best one."""
     spacing = max(3.0, _SPACING_SHARE * max(grey.shape))
-    found = cv2.goodFeaturesToTrack(grey, _MAX_POINTS, 0.003, spacing, mask=mask, blockSize=5)
+    found = cv2.goodFeaturesToTrack(grey, _MAX_POINTS, quality, spacing, mask=mask, blockSize=5)
     # OpenCV counts from the middle of the first pixel, we from its corner
     return np.zeros((0, 2)) if found is None else found[:, 0].astype(np.float64) + 0.5
 

@@ -15,10 +15,10 @@ from loquent.geometry.cameras import Camera
 
 FLOW_SPREAD: Final = 0.3 / 450
 """Typical error of a followed point, as a share of the picture."""
-PLACE_SPREAD: Final = 0.5
-"""A followed point lies about this near (volume units, 12 cm) to where it was first placed: at the depth of the nearest
-landmark, which ears are far behind."""
-OUTLIER_SPREADS: Final = 4.0
+PLACE_SPREAD: Final = 0.12
+"""A followed point lies about this near (volume units, 3 cm) to where it was first placed, at the nearest landmark's depth.
+Much looser, and small turns of a distant head are mistaken for depth."""
+OUTLIER_SPREADS: Final = 2.0
 """Points whose median residual is beyond this many spreads do not belong to the skull."""
 
 

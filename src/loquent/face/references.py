@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+import cv2
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 from scipy.spatial.transform import Rotation
@@ -32,6 +33,8 @@ _ROUND_TRIP_PX: Final = 0.6
 """A patch counts as found when seeking it back ends no further from its start than this."""
 _ROUNDS: Final = ((4.0, 10), (2.0, 10), (1.0, 15))
 """Rounds of seeking and adjusting: the spread in units of REFERENCE_SPREAD, and the most steps."""
+_QUALITY: Final = 0.05
+"""Corners worse than this share of the best one are not picked: along an edge, a patch slides unnoticed over a long time."""
 _MIN_SEEN: Final = 5
 """Points found on fewer keyframes say too little."""
 
@@ -125,7 +128,8 @@ def _seek_everywhere(
 
 
 def _pick(picture: np.ndarray, mask: np.ndarray, pose: Poses, mean_head: np.ndarray, camera: Camera) -> _Reference:
-    picked_px = pick_corners(picture, mask)
+    inside = cv2.erode(mask, np.ones((5, 5), np.uint8))  # the mask's own border is no corner of the head
+    picked_px = pick_corners(picture, inside, _QUALITY)
     places = place_on_head(picked_px, pose.rotations[0], pose.translations[0], mean_head, camera)
     return _Reference(picture, picked_px, places, places.copy())
 
