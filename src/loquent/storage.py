@@ -12,7 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from loquent.errors import OutputError
+import numpy as np
+from jaxtyping import Float
+
+from loquent.errors import InputError, OutputError
 
 
 @contextlib.contextmanager
@@ -81,6 +84,26 @@ def write_bytes(target: Path, content: bytes, *, durable: bool = True) -> None:
 def write_json(target: Path, value: Any) -> None:
     """Write `value` as indented JSON, whole or not at all; NaN and infinity are refused."""
     write_bytes(target, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+
+
+def read_array(path: Path) -> Float[np.ndarray, "..."]:
+    """The finite numbers of a `.npy` file that another program wrote, as float32; nothing in the file is run.
+
+    Raises:
+        InputError: it is missing, damaged, holds objects, or values that are not finite.
+    """
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as cause:
+        raise InputError(f"{path} cannot be read as an array ({cause}). Copy it again.") from cause
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu" or values.size == 0:
+        raise InputError(f"{path} must hold one array of numbers.")
+    bad = ~np.isfinite(values.reshape(len(values) if values.ndim else 1, -1)).all(axis=1)
+    if bad.any():
+        raise InputError(
+            f"{path} holds values that are not numbers (NaN or infinite), first in frame {int(bad.argmax())}. Compute it again."
+        )
+    return values.astype(np.float32)
 
 
 def file_digest(path: Path) -> str:

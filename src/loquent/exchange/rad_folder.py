@@ -26,6 +26,7 @@ from loquent.errors import ClipError, InputError
 from loquent.geometry.cameras import Camera, volume_from_stored
 from loquent.media.images import read_image
 from loquent.speech.precomputed import KIND_OF_FILE
+from loquent.storage import read_array
 
 TRAIN, VAL = "transforms_train.json", "transforms_val.json"
 SPEECH_FILES = {**{kind: file for file, kind in KIND_OF_FILE.items()}, "wav2vec2": "aud.npy"}
@@ -163,7 +164,7 @@ class RadFolder:
         Raises:
             ClipError: the file is missing or holds something else.
         """
-        windows = read_features(self.folder / SPEECH_FILES[kind])
+        windows = _read_array(self.folder / SPEECH_FILES[kind])
         if windows.ndim != 3:
             raise ClipError(
                 f"{SPEECH_FILES[kind]} must have the shape [frames, steps, width]; it has {list(windows.shape)}."
@@ -188,21 +189,11 @@ class RadFolder:
         return pixels[..., :channels]
 
 
-def read_features(path: Path) -> Float[np.ndarray, "..."]:
-    """A `.npy` file of finite numbers as float32.
-
-    Raises:
-        ClipError: it is missing, damaged, holds objects, or values that are not finite.
-    """
+def _read_array(path: Path) -> Float[np.ndarray, "..."]:
     try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as cause:
-        raise ClipError(f"{path} cannot be read as an array ({cause}).") from cause
-    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu" or values.size == 0:
-        raise ClipError(f"{path} must hold an array of numbers.")
-    if not np.isfinite(values).all():
-        raise ClipError(f"{path} holds values that are not numbers (NaN or infinite); compute it again.")
-    return values.astype(np.float32)
+        return read_array(path)
+    except InputError as cause:
+        raise ClipError(str(cause)) from cause
 
 
 def read_landmark_file(path: Path) -> Float[Tensor, "frames 68 3"]:
@@ -211,7 +202,7 @@ def read_landmark_file(path: Path) -> Float[Tensor, "frames 68 3"]:
     Raises:
         ClipError: the file is missing, holds NaN, or something of another shape.
     """
-    values = read_features(path)
+    values = _read_array(path)
     if values.size % 204 or values.shape[-1] not in (3, 204):
         raise ClipError(
             f"{path} must hold 68 points of three numbers per frame; it has the shape {list(values.shape)}."

@@ -7,7 +7,6 @@ and `loquent.speech.windows.frame_windows` cuts the same windows again.
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -15,6 +14,7 @@ from torch import Tensor
 from loquent.errors import InputError
 from loquent.speech.kinds import speech_kind
 from loquent.speech.windows import STEPS_PER_FRAME, WINDOW_LENGTH
+from loquent.storage import read_array
 
 KIND_OF_FILE: Final = {"aud_ds.npy": "deepspeech", "aud_eo.npy": "wav2vec2_esperanto", "aud_hu.npy": "hubert_large"}
 """The kind that a file of this name holds."""
@@ -57,22 +57,12 @@ def read_precomputed(
 
 
 def _read_windows(path: Path, width: int) -> Float[Tensor, "frames steps {width}"]:
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as cause:
-        raise InputError(f"{path} cannot be read as an array ({cause}). Copy it again.") from cause
-    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu":
-        raise InputError(f"{path} must hold one array of numbers.")
-    if values.ndim != 3 or 0 in values.shape or values.shape[1] not in (STEPS_PER_FRAME, WINDOW_LENGTH):
+    values = read_array(path)
+    if values.ndim != 3 or values.shape[1] not in (STEPS_PER_FRAME, WINDOW_LENGTH):
         raise InputError(
             f"{path} must hold windows of {WINDOW_LENGTH} steps (or {STEPS_PER_FRAME}, for HuBERT), [frames, steps, width]; it "
             f"has the shape {list(values.shape)}."
         )
     if values.shape[2] != width:
         raise InputError(f"{path} holds {values.shape[2]} values a step, but its kind of features has {width}.")
-    if not np.isfinite(values).all():
-        bad = int(np.flatnonzero(~np.isfinite(values).all(axis=(1, 2)))[0])
-        raise InputError(
-            f"{path} holds values that are not numbers (NaN or infinite), first in frame {bad}. Compute it again."
-        )
-    return torch.from_numpy(values.astype(np.float32))
+    return torch.from_numpy(values)
