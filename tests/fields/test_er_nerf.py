@@ -33,7 +33,7 @@ def some_samples(n: int) -> tuple[Tensor, Tensor]:
 def some_condition(head: ErNerfHead, frames: int) -> HeadCondition:
     generator = torch.Generator().manual_seed(frames)
     windows = torch.randn(frames, 8, head.config.audio_width_in, 16, generator=generator)
-    return HeadCondition(head.encode_audio(windows), torch.rand(frames, 1, generator=generator), head.codes[:frames])
+    return HeadCondition(head.encode(windows), torch.rand(frames, 1, generator=generator), head.codes[:frames])
 
 
 @pytest.mark.parametrize(
@@ -109,14 +109,14 @@ def test_sound_reaches_density_only_where_attention_lets_it() -> None:
 def test_head_driven_by_expression() -> None:
     head = lively_head(ErNerfConfig(condition="expression", expression_width_in=5, n_codes=4))
     positions, directions = some_samples(20)
-    encoded = head.encode_expression(torch.randn(2, 5))
+    encoded = head.encode(torch.randn(2, 5))
     assert encoded.shape == (2, 32)
     condition = head.test_condition(encoded, torch.rand(2, 1))
     assert torch.equal(condition.code, head.codes[[0, 0]])
     samples: HeadSamples = head(positions, directions, condition, torch.arange(20) % 2)
     assert samples.density.isfinite().all()
     with pytest.raises(AssertionError, match="driven by expression"):
-        head.encode_audio(torch.zeros(1, 8, 29, 16))
+        head.encode(torch.zeros(1, 8, 29, 16))
 
 
 def test_optimiser_groups_hold_every_parameter_once() -> None:

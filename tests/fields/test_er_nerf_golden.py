@@ -74,15 +74,15 @@ def is_close(golden: dict[str, Tensor]) -> Callable[[str, Tensor], None]:
 
 
 def condition(golden: dict[str, Tensor], head: ErNerfHead, *, eye: float = 0.37, code: int = 0) -> HeadCondition:
-    audio = head.encode_audio(golden["aud"][None])
+    audio = head.encode(golden["aud"][None])
     return HeadCondition(audio, torch.tensor([[eye]]), head.codes[code : code + 1])
 
 
 @torch.no_grad()
 def test_audio_encoding(golden: dict[str, Tensor], head: ErNerfHead, is_close: Callable[[str, Tensor], None]) -> None:
     is_close("enc_a_each", head.condition_encoder.net(golden["aud"]))
-    is_close("enc_a", head.encode_audio(golden["aud"][None]))
-    is_close("enc_a_start", head.encode_audio(golden["aud_start"][None]))
+    is_close("enc_a", head.encode(golden["aud"][None]))
+    is_close("enc_a_start", head.encode(golden["aud_start"][None]))
 
 
 @torch.no_grad()

@@ -88,7 +88,7 @@ class GoldenField:
                 state[name] = weights[name.replace(ours, NAMES[ours])]
         self.head.load_state_dict(state)
         with torch.no_grad():
-            self.condition = self.head.test_condition(self.head.encode_audio(frame["aud"][None]), frame["eye"])
+            self.condition = self.head.test_condition(self.head.encode(frame["aud"][None]), frame["eye"])
 
     def __call__(self, positions: Tensor, directions: Tensor, ray_ids: Tensor) -> FieldSamples:
         out = self.head(positions, directions[ray_ids], self.condition, with_uncertainty=False)

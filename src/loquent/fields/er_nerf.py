@@ -22,18 +22,14 @@ from torch.nn import functional
 from loquent.fields.head import (
     GEOMETRY,
     HARMONICS,
-    HeadField,
+    HeadCondition,
     HeadSamples,
+    SpeechHead,
     SpeechHeadConfig,
     bounded_colour,
     per_sample,
 )
-from loquent.fields.head import (
-    HeadCondition as HeadCondition,
-)
-from loquent.nn.audio import AudioEncoder
 from loquent.nn.backbones import DenseTriplane, PositionNetwork
-from loquent.nn.expression import ExpressionEncoder
 from loquent.nn.grid import GridEncoder, TriplaneEncoder
 from loquent.nn.mlp import Mlp
 from loquent.ops.directions import spherical_harmonics
@@ -41,7 +37,7 @@ from loquent.ops.grid_encode import GridLayout
 
 _GRID_3D = GridLayout(3, levels=16, features=2, base=16, finest=2048, log2_entries=16, kind="tiled")
 _TABLE_DECAY = 0.01
-_ATTENTION_RATE, _ATTENTION_DECAY = 5.0, 1e-4
+_ATTENTION_DECAY = 1e-4
 
 
 @dataclass(frozen=True)
@@ -79,7 +75,7 @@ class ErNerfConfig(SpeechHeadConfig):
         return PositionNetwork()
 
 
-class ErNerfHead(HeadField):
+class ErNerfHead(SpeechHead):
     """The field of a head; see the head of this file."""
 
     kind: ClassVar[str] = "er_nerf"
@@ -100,27 +96,6 @@ class ErNerfHead(HeadField):
         self.colour_net = Mlp(HARMONICS + GEOMETRY + config.code_width, 64, 3)
         self.uncertainty_net = Mlp(features, 32, 1)
         self.codes = nn.Parameter(torch.randn(config.n_codes, config.code_width) * 0.1)
-
-    def encode(self, inputs: Float[Tensor, "frames ..."]) -> Float[Tensor, "frames condition_width"]:
-        """See :meth:`HeadField.encode`."""
-        encoded: Tensor = self.condition_encoder(inputs)
-        return encoded
-
-    def encode_audio(
-        self, windows: Float[Tensor, "frames 8 audio_width steps"]
-    ) -> Float[Tensor, "frames condition_width"]:
-        """Windows of speech features around each frame to its condition (SPEC 2.3)."""
-        assert isinstance(self.condition_encoder, AudioEncoder), "this head is driven by expression coefficients"
-        encoded: Tensor = self.condition_encoder(windows)
-        return encoded
-
-    def encode_expression(
-        self, coefficients: Float[Tensor, "frames expression_width"]
-    ) -> Float[Tensor, "frames condition_width"]:
-        """Expression coefficients of each frame to its condition."""
-        assert isinstance(self.condition_encoder, ExpressionEncoder), "this head is driven by sound"
-        encoded: Tensor = self.condition_encoder(coefficients)
-        return encoded
 
     def forward(
         self,
@@ -174,18 +149,12 @@ class ErNerfHead(HeadField):
 
     def parameter_groups(self, lr: float = 1e-2, lr_net: float = 1e-3) -> list[dict[str, Any]]:
         """Optimiser groups with learning rates and weight decays of SPEC 4.3: `lr` for tables, `lr_net` for networks."""
-        encoder = self.condition_encoder
-        attention = list(encoder.attention.parameters()) if isinstance(encoder, AudioEncoder) else []
-        tables = [] if isinstance(self.planes, PositionNetwork) else list(self.planes.parameters())
-        special = {id(parameter) for parameter in [*tables, *attention]}
-        networks = [parameter for parameter in self.parameters() if id(parameter) not in special]
-        groups: list[dict[str, Any]] = [
-            {"name": "planes", "params": tables, "lr": lr, "weight_decay": _TABLE_DECAY},
-            {"name": "networks", "params": networks, "lr": lr_net, "weight_decay": 0.0},
-        ]
-        if attention:
-            rate = _ATTENTION_RATE * lr_net
-            groups.append(
-                {"name": "audio_attention", "params": attention, "lr": rate, "weight_decay": _ATTENTION_DECAY}
-            )
-        return groups
+        return self._optimiser_groups(
+            [] if isinstance(self.planes, PositionNetwork) else list(self.planes.parameters()),
+            lr,
+            lr_net,
+            name="planes",
+            table_decay=_TABLE_DECAY,
+            attention=self._attention_over_time(),
+            attention_decay=_ATTENTION_DECAY,
+        )

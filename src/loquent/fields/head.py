@@ -22,6 +22,8 @@ HARMONICS = 16
 GEOMETRY = 64
 """Values that the density network hands to the colour network."""
 
+_ATTENTION_RATE = 5.0
+
 Inputs = Literal["audio", "expression", "landmarks"]
 """What moves a face: windows of speech features, expression coefficients, or 3-D facial landmarks."""
 
@@ -161,11 +163,52 @@ class HeadField(nn.Module, ABC):
     def parameter_groups(self, lr: float, lr_net: float) -> list[dict[str, Any]]:
         """Optimiser groups: `lr` for tables, `lr_net` for networks."""
 
+    def _optimiser_groups(
+        self,
+        tables: list[nn.Parameter],
+        lr: float,
+        lr_net: float,
+        *,
+        name: str = "grids",
+        table_decay: float = 0.0,
+        attention: list[nn.Parameter] | None = None,
+        attention_decay: float = 0.0,
+    ) -> list[dict[str, Any]]:
+        """`tables` called `name`, the attention over time at five times the networks' rate (SPEC 4.3, 6.1), and all others."""
+        attention = attention or []
+        special = {id(parameter) for parameter in [*tables, *attention]}
+        networks = [parameter for parameter in self.parameters() if id(parameter) not in special]
+        groups: list[dict[str, Any]] = [
+            {"name": name, "params": tables, "lr": lr, "weight_decay": table_decay},
+            {"name": "networks", "params": networks, "lr": lr_net, "weight_decay": 0.0},
+        ]
+        if attention:
+            rate = _ATTENTION_RATE * lr_net
+            groups.append({"name": "audio_attention", "params": attention, "lr": rate, "weight_decay": attention_decay})
+        return groups
+
     def test_condition(
         self, audio: Float[Tensor, "frames condition_width"], eye: Float[Tensor, "frames 1"]
     ) -> HeadCondition:
         """The condition of frames that were not trained on: appearance code 0 (SPEC 2.4)."""
         return HeadCondition(audio, eye, self.codes[:1].expand(len(audio), -1))
+
+
+class SpeechHead(HeadField):
+    """A head that listens to speech features, or in their place sees expression coefficients."""
+
+    condition_encoder: AudioEncoder | ExpressionEncoder
+
+    def encode(self, inputs: Float[Tensor, "frames ..."]) -> Float[Tensor, "frames condition_width"]:
+        """See :meth:`HeadField.encode` (SPEC 2.3)."""
+        wanted = 4 if self.config.condition == "audio" else 2
+        assert inputs.ndim == wanted, f"this head is driven by {self.config.condition}; {inputs.ndim} axes came"
+        encoded: Tensor = self.condition_encoder(inputs)
+        return encoded
+
+    def _attention_over_time(self) -> list[nn.Parameter]:
+        encoder = self.condition_encoder
+        return list(encoder.attention.parameters()) if isinstance(encoder, AudioEncoder) else []
 
 
 def unfolded(head: HeadField, condition: HeadCondition) -> FrozenField:

@@ -134,13 +134,7 @@ class R2TalkerHead(HeadField):
 
     def parameter_groups(self, lr: float = 5e-3, lr_net: float = 5e-4) -> list[dict[str, Any]]:
         """Optimiser groups of SPEC 7.3: `lr` for tables, `lr_net` for networks."""
-        tables = [self.grid.table, self.landmark_encoder.grid.table]
-        special = {id(table) for table in tables}
-        networks = [parameter for parameter in self.parameters() if id(parameter) not in special]
-        return [
-            {"name": "grids", "params": tables, "lr": lr, "weight_decay": 0.0},
-            {"name": "networks", "params": networks, "lr": lr_net, "weight_decay": 0.0},
-        ]
+        return self._optimiser_groups([self.grid.table, self.landmark_encoder.grid.table], lr, lr_net)
 
 
 class FoldedR2Talker:

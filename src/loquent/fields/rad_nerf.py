@@ -15,15 +15,20 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from loquent.fields.head import GEOMETRY, HARMONICS, HeadCondition, HeadField, HeadSamples, SpeechHeadConfig, per_sample
-from loquent.nn.audio import AudioEncoder
+from loquent.fields.head import (
+    GEOMETRY,
+    HARMONICS,
+    HeadCondition,
+    HeadSamples,
+    SpeechHead,
+    SpeechHeadConfig,
+    per_sample,
+)
 from loquent.nn.exponential import safe_exponential
 from loquent.nn.grid import GridEncoder
 from loquent.nn.mlp import Mlp
 from loquent.ops.directions import spherical_harmonics
 from loquent.ops.grid_encode import GridLayout
-
-_ATTENTION_RATE = 5.0
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class RadNerfConfig(SpeechHeadConfig):
         return GridLayout(dims, self.levels, 2, self.base, self.finest, self.log2_entries, self.table)
 
 
-class RadNerfHead(HeadField):
+class RadNerfHead(SpeechHead):
     """The field of a head; see the head of this file."""
 
     kind: ClassVar[str] = "rad_nerf"
@@ -71,11 +76,6 @@ class RadNerfHead(HeadField):
         self.density_net = Mlp(self.grid.width + self.ambient_grid.width + config.has_eye, 64, 64, 1 + GEOMETRY)
         self.colour_net = Mlp(HARMONICS + GEOMETRY + config.code_width, 64, 3)
         self.codes = nn.Parameter(torch.randn(config.n_codes, config.code_width) * 0.1)
-
-    def encode(self, inputs: Float[Tensor, "frames ..."]) -> Float[Tensor, "frames condition_width"]:
-        """See :meth:`HeadField.encode`."""
-        encoded: Tensor = self.condition_encoder(inputs)
-        return encoded
 
     def forward(
         self,
@@ -127,16 +127,5 @@ class RadNerfHead(HeadField):
 
     def parameter_groups(self, lr: float = 5e-3, lr_net: float = 5e-4) -> list[dict[str, Any]]:
         """Optimiser groups of SPEC 6.1: `lr` for tables, `lr_net` for networks, five times that for audio attention."""
-        encoder = self.condition_encoder
-        attention = list(encoder.attention.parameters()) if isinstance(encoder, AudioEncoder) else []
         tables = [self.grid.table, self.ambient_grid.table]
-        special = {id(parameter) for parameter in [*tables, *attention]}
-        networks = [parameter for parameter in self.parameters() if id(parameter) not in special]
-        groups: list[dict[str, Any]] = [
-            {"name": "grids", "params": tables, "lr": lr, "weight_decay": 0.0},
-            {"name": "networks", "params": networks, "lr": lr_net, "weight_decay": 0.0},
-        ]
-        if attention:
-            rate = _ATTENTION_RATE * lr_net
-            groups.append({"name": "audio_attention", "params": attention, "lr": rate, "weight_decay": 0.0})
-        return groups
+        return self._optimiser_groups(tables, lr, lr_net, attention=self._attention_over_time())

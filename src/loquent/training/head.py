@@ -1,6 +1,5 @@
-"""Training the head: one class that holds the state of all head stages and takes one step at a time."""
+"""Training the head: its stages' steps, from rays to losses, and what is known to be empty."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,9 @@ from torch import Tensor
 
 from loquent.data.clip import Clip
 from loquent.data.frame_store import FrameStore
-from loquent.data.sampling import FaceRegions, rectangles, sample_patch, sample_pixels
-from loquent.face import indices
 from loquent.face.surface import cells_near, face_surface
-from loquent.fields.er_nerf import ErNerfHead, HeadCondition
-from loquent.fields.frozen_head import FrozenHead
+from loquent.fields.head import HeadCondition, HeadField
+from loquent.fields.kinds import freeze
 from loquent.geometry.cameras import pixel_rays
 from loquent.media.images import write_image
 from loquent.ops.composite import distortion
@@ -25,10 +22,10 @@ from loquent.rendering.layers import head_over
 from loquent.rendering.occupancy import HEAD_BOX, OccupancyGrid, VisibilityGrid
 from loquent.rendering.render import CHUNK, FieldSamples, MarchSettings, RenderedRays, render_head, render_samples
 from loquent.training import losses
-from loquent.training.averaging import AveragedWeights
 from loquent.training.budget import exponential
-from loquent.training.checkpoints import optimiser_tensors, pack, restore_optimiser, unpack
+from loquent.training.learner import Learner
 from loquent.training.presets import HeadStageConfig, Preset
+from loquent.training.rays import RayBatch, RayDrawer
 
 GRID_INTERVAL = 16
 """Steps between updates of the occupancy (SPEC 2.5)."""
@@ -40,34 +37,16 @@ JITTER_INTERVAL, JITTER_REACH = 16, 1e-3
 """Steps between, and displacement of samples for, the paper's code's smoothness term (SPEC 4.2)."""
 PREVIEW_STRIDE = 2
 """Every so many pixels of a preview are rendered."""
-PATCH_PLACES = ("mouth", "face", "eyes", "face")
-"""Where the patches of a step are centred, in turn."""
 
 
-@dataclass(frozen=True)
-class RayBatch:
-    """The rays of one step, frame after frame."""
-
-    frames: Int[Tensor, "frames"]
-    """Places in the FrameStore."""
-    frame_of_ray: Int[Tensor, "rays"]
-    """Which of `frames` each ray belongs to, counted from 0."""
-    origins: Float[Tensor, "rays 3"]
-    directions: Float[Tensor, "rays 3"]
-    target: Float[Tensor, "rays 3"]
-    behind: Float[Tensor, "rays 3"]
-    head: Float[Tensor, "rays"]
-    in_face: Bool[Tensor, "rays"]
-
-
-class HeadTrainer:
-    """Head field, its optimiser, its occupancy and its averaged weights; a stage is a way of calling :meth:`step`."""
+class HeadTrainer(Learner[HeadField, VisibilityGrid | OccupancyGrid]):
+    """Takes one step at a time of the head's stages; a stage is a way of calling :meth:`step`."""
 
     def __init__(
         self,
         clip: Clip,
         store: FrameStore,
-        head: ErNerfHead,
+        head: HeadField,
         inputs: Float[Tensor, "frames ..."],
         predicted: Float[Tensor, "frames ..."] | None,
         preset: Preset,
@@ -85,36 +64,25 @@ class HeadTrainer:
         self.eye = clip.eye[chosen].to(device)
         self.inputs = inputs.to(device)
         self.predicted = self.inputs if predicted is None else predicted.to(device)
-        self.landmarks_px = clip.track.landmarks_px.numpy()
-        self.regions, self.face = _face_regions(clip, chosen)
-        self.head = head.to(device)
-        self.averaged = AveragedWeights(self.head, preset.averaging)
-        self.generator = np.random.default_rng(seed)
-        self.noise = torch.Generator(device).manual_seed(seed)
+        self.landmarks_px = clip.track.landmarks_px[chosen].numpy()
+        self.rays = RayDrawer(clip, store, device)
         self.march = MarchSettings(step=PAPER_STEP * preset.step_scale, max_samples=preset.max_samples)
-        stage = preset.head[0]
-        self.optimiser = torch.optim.AdamW(
-            self.head.parameter_groups(stage.lr_grid, stage.lr_net), betas=preset.betas, eps=1e-8, fused=True
-        )
-        self.base_rates = [group["lr"] for group in self.optimiser.param_groups]
-        self.grid: VisibilityGrid | OccupancyGrid = (
-            VisibilityGrid() if preset.occupancy == "visibility" else OccupancyGrid()
-        ).to(device)
+        stage, head = preset.head[0], head.to(device)
+        self.n_rays = stage.rays
+        grid: VisibilityGrid | OccupancyGrid = VisibilityGrid() if preset.occupancy == "visibility" else OccupancyGrid()
+        groups = head.parameter_groups(stage.lr_grid, stage.lr_net)
+        super().__init__(head, groups, grid.to(device), preset, device, seed)
         self.grid.mark_unseen(self.world_from_camera.to(device), self.camera)
         if isinstance(self.grid, VisibilityGrid):
             self._carve()
-        self.n_rays = stage.rays
-        self.rate_factor = 1.0
-        """Lowered after a divergence."""
-        self.n_steps = 0
 
     def step(self, stage: HeadStageConfig, progress: float) -> dict[str, float]:
         """One optimiser step of `stage`, `progress` of the way through it; returns the loss terms and the PSNR of its rays."""
         self._update_grid()
-        factor = exponential(stage.lr_start, stage.lr_end, progress) * self.rate_factor
-        for group, rate in zip(self.optimiser.param_groups, self.base_rates, strict=True):
-            group["lr"] = rate * factor
-        batch = self._draw(stage)
+        self.set_rates(exponential(stage.lr_start, stage.lr_end, progress))
+        follows_samples = stage.samples > 0 and stage.patch == 0
+        n_rays = self.n_rays if follows_samples else stage.rays
+        batch = self.rays.draw(stage, n_rays, self.n_steps, self.generator)
         samples = march_rays(
             batch.origins,
             batch.directions,
@@ -126,17 +94,11 @@ class HeadTrainer:
             pad_to=CHUNK,
         )
         terms, mean_error = self._losses(stage, progress, batch, samples)
-        loss = torch.stack(list(terms.values())).sum()
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+        loss = self.learn(torch.stack(list(terms.values())).sum())
         figures = {name: float(value.detach()) for name, value in terms.items()}
-        figures |= {"loss": float(loss.detach()), "psnr": -10 * float(np.log10(max(mean_error, 1e-10)))}
-        if np.isfinite(figures["loss"]):
-            self.optimiser.step()
-            self.averaged.update(self.head)
-            self.n_steps += 1
+        figures |= {"loss": loss, "psnr": -10 * float(np.log10(max(mean_error, 1e-10)))}
         figures |= {"samples": float(samples.n_samples), "rays": float(samples.n_rays)}
-        if stage.samples > 0 and stage.patch == 0:
+        if follows_samples:
             self._adapt_ray_count(stage, samples)
         return figures
 
@@ -155,8 +117,8 @@ class HeadTrainer:
             self.world_from_camera[k][None], self.camera, rows.reshape(-1), columns.reshape(-1)
         )
         chosen = torch.tensor([k], device=self.device)
-        frozen = FrozenHead(
-            self.head, self.head.test_condition(self._encode(self.inputs[chosen]), self.eye[chosen][:, None])
+        frozen = freeze(
+            self.field, self.field.test_condition(self.field.encode(self.inputs[chosen]), self.eye[chosen][:, None])
         )
         rendered = render_head(
             lambda positions, along, ray_ids: FieldSamples(*frozen(positions, along, ray_ids)),
@@ -170,87 +132,14 @@ class HeadTrainer:
         picture = (shown.reshape(*shape, 3) * 255 + 0.5).to(torch.uint8).cpu().numpy()
         write_image(path, np.concatenate([self.store.target[k, ::PREVIEW_STRIDE, ::PREVIEW_STRIDE], picture], axis=1))
 
-    def tensors(self) -> dict[str, Tensor]:
-        """Everything a resumed run needs, as named tensors."""
-        return (
-            pack("head", self.head.state_dict())
-            | pack("averaged", self.averaged.tensors)
-            | pack("grid", self.grid.state_dict())
-            | pack("optimiser", optimiser_tensors(self.optimiser))
-            | {"noise": self.noise.get_state()}
-        )
-
     def facts(self) -> dict[str, Any]:
-        """The part of the state that is not tensors."""
-        return {
-            "n_steps": self.n_steps,
-            "n_rays": self.n_rays,
-            "averaged": self.averaged.count,
-            "rate_factor": self.rate_factor,
-            "generator": self.generator.bit_generator.state,
-        }
+        """See :meth:`Learner.facts`."""
+        return super().facts() | {"n_rays": self.n_rays}
 
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Go back to a state from :meth:`tensors` and :meth:`facts`."""
-        self.head.load_state_dict(unpack("head", tensors))
-        self.averaged.restore(unpack("averaged", tensors), facts["averaged"])
-        self.grid.load_state_dict(unpack("grid", tensors))
-        restore_optimiser(self.optimiser, unpack("optimiser", tensors))
-        self.noise.set_state(tensors["noise"])
-        self.generator.bit_generator.state = facts["generator"]
-        self.n_steps = facts["n_steps"]
+        """See :meth:`Learner.restore`."""
+        super().restore(tensors, facts)
         self.n_rays = facts["n_rays"]
-        self.rate_factor = facts["rate_factor"]
-
-    def _draw(self, stage: HeadStageConfig) -> RayBatch:
-        count = min(stage.frames, len(self.store.frames))
-        frames = self.generator.choice(len(self.store.frames), count, replace=False)
-        share = (self.n_rays if stage.samples > 0 and stage.patch == 0 else stage.rays) // count
-        drawn = [self._draw_pixels(stage, int(k), share) for k in frames]
-        window = self.store.window
-        target, behind, head, origins, directions, in_face = [], [], [], [], [], []
-        for k, (rows, columns) in zip(frames, drawn, strict=True):
-            r, c = rows - window.top, columns - window.left
-            target.append(self.store.target[k, r, c])
-            behind.append(self.store.behind[k, r, c])
-            head.append(self.store.head[k, r, c])
-            top, bottom, left, right = self.face[k]
-            in_face.append((rows >= top) & (rows < bottom) & (columns >= left) & (columns < right))
-            start, along = pixel_rays(
-                self.world_from_camera[k][None], self.camera, torch.from_numpy(rows), torch.from_numpy(columns)
-            )
-            origins.append(start)
-            directions.append(along)
-
-        def colours(parts: list[np.ndarray]) -> Tensor:
-            return torch.from_numpy(np.concatenate(parts)).to(self.device).float() / 255
-
-        lengths = torch.tensor([rows.size for rows, _ in drawn])
-        return RayBatch(
-            frames=torch.from_numpy(frames).to(self.device),
-            frame_of_ray=torch.repeat_interleave(torch.arange(count), lengths).to(self.device),
-            origins=torch.cat(origins).to(self.device),
-            directions=torch.cat(directions).to(self.device),
-            target=colours(target),
-            behind=colours(behind),
-            head=colours(head),
-            in_face=torch.from_numpy(np.concatenate(in_face)).to(self.device),
-        )
-
-    def _draw_pixels(self, stage: HeadStageConfig, k: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        if stage.patch == 0:
-            return sample_pixels(self.store, k, count, stage.mix, self.regions, self.generator)
-        patches = []
-        for n in range(max(1, count // stage.patch**2)):
-            place = PATCH_PLACES[(self.n_steps + n + k) % len(PATCH_PLACES)]
-            box = {
-                "mouth": self.regions.mouth[k],
-                "eyes": self.regions.eyes[k, (self.n_steps + n) % 2],
-                "face": self.face[k],
-            }[place]
-            patches.append(sample_patch(box, self.store.window, stage.patch, self.generator))
-        rows, columns = np.concatenate(patches, axis=1)
-        return rows, columns
 
     def _losses(
         self, stage: HeadStageConfig, progress: float, batch: RayBatch, samples: RaySamples
@@ -298,7 +187,7 @@ class HeadTrainer:
         noise = torch.rand(positions.shape, generator=self.noise, device=self.device) * 2 - 1
 
         def asked(places: Tensor) -> tuple[Tensor, ...]:
-            out = self.head(places, batch.directions[ray_ids], fixed, frames, with_uncertainty=True)
+            out = self.field(places, batch.directions[ray_ids], fixed, frames, with_uncertainty=True)
             values = (out.uncertainty, out.audio_attention, out.eye_attention)
             return tuple(value for value in values if value is not None)
 
@@ -313,7 +202,7 @@ class HeadTrainer:
         several = batch.frames.numel() > 1
 
         def field(positions: Tensor, directions: Tensor, ray_ids: Tensor) -> FieldSamples:
-            out = self.head(
+            out = self.field(
                 positions,
                 directions[ray_ids],
                 condition,
@@ -336,9 +225,9 @@ class HeadTrainer:
         noise = (torch.rand(len(frames), generator=self.noise, device=self.device) * 2 - 1) * stage.eye_noise
         chosen = torch.tensor(self.store.frames, device=self.device)[frames]
         return HeadCondition(
-            audio=self._encode(inputs),
+            audio=self.field.encode(inputs),
             eye=(self.eye[frames] + noise)[:, None],
-            code=self.head.codes[chosen],
+            code=self.field.codes[chosen],
         )
 
     def _adapt_ray_count(self, stage: HeadStageConfig, samples: RaySamples) -> None:
@@ -362,14 +251,8 @@ class HeadTrainer:
         assert isinstance(self.grid, VisibilityGrid)
         poses = self.world_from_camera[torch.from_numpy(chosen)].to(self.device)
         self.grid.carve(poses, self.camera, torch.from_numpy(mattes).to(self.device))
-        frames = np.array(self.store.frames)[chosen]
-        surface = face_surface(self.landmarks_px[frames], poses.cpu().double().numpy(), self.camera)
+        surface = face_surface(self.landmarks_px[chosen], poses.cpu().double().numpy(), self.camera)
         self.grid.keep_only(torch.from_numpy(cells_near(surface, self.grid.cells)).to(self.device))
-
-    def _encode(self, inputs: Tensor) -> Float[Tensor, "frames width"]:
-        if self.preset.condition == "audio":
-            return self.head.encode_audio(inputs)
-        return self.head.encode_expression(inputs)
 
     @torch.no_grad()
     def _update_grid(self) -> None:
@@ -380,21 +263,10 @@ class HeadTrainer:
             return
         # The paper's occupancy: the density under one random training frame's sound and eyes (SPEC 2.5).
         k = torch.tensor([int(self.generator.integers(len(self.store.frames)))], device=self.device)
-        condition = self.head.test_condition(self._encode(self.inputs[k]), self.eye[k][:, None])
-        self.grid.update(lambda points: self.head.density(points, condition), generator=self.noise)
+        condition = self.field.test_condition(self.field.encode(self.inputs[k]), self.eye[k][:, None])
+        self.grid.update(lambda points: self.field.density(points, condition), generator=self.noise)
 
 
 def _beside(flags: Bool[Tensor, "frames"], values: Float[Tensor, "all ..."]) -> Bool[Tensor, "frames ..."]:
     """`flags` with as many axes as `values`, to choose between rows."""
     return flags.view(-1, *[1] * (values.ndim - 1))
-
-
-def _face_regions(clip: Clip, frames: list[int]) -> tuple[FaceRegions, Int[np.ndarray, "frames 4"]]:
-    """Rectangles of mouth, eyes and the whole face of the chosen frames."""
-    points = clip.track.landmarks_px[frames, :, :2].numpy()
-    size = (clip.info.height, clip.info.width)
-    eyes = [rectangles(points[:, list(ring)], 0.4, *size) for ring in (indices.RIGHT_EYE_RING, indices.LEFT_EYE_RING)]
-    regions = FaceRegions(
-        mouth=rectangles(points[:, list(indices.OUTER_LIPS)], 0.25, *size), eyes=np.stack(eyes, axis=1)
-    )
-    return regions, rectangles(points[:, : indices.N_MESH], 0.0, *size)

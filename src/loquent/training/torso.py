@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import cv2
 import numpy as np
@@ -15,9 +14,8 @@ from loquent.fields.torso_follow import TorsoFollow
 from loquent.geometry.cameras import pixel_plane
 from loquent.rendering.torso import TorsoOccupancy
 from loquent.training import losses
-from loquent.training.averaging import AveragedWeights
 from loquent.training.budget import exponential
-from loquent.training.checkpoints import optimiser_tensors, pack, restore_optimiser, unpack
+from loquent.training.learner import Learner
 from loquent.training.presets import Preset, TorsoStageConfig
 from loquent.training.torso_follow import fit_torso_follow
 
@@ -27,8 +25,8 @@ TORSO_SHARE = 0.7
 """Share of the pixels that fall where some frame's torso is; the rest is uniform."""
 
 
-class TorsoTrainer:
-    """Torso field, its optimiser, its occupancy and its averaged weights."""
+class TorsoTrainer(Learner[ErNerfTorso, TorsoOccupancy]):
+    """Takes one step at a time of the torso's stage."""
 
     def __init__(
         self,
@@ -60,25 +58,15 @@ class TorsoTrainer:
             list(pool.map(load_one, range(len(frames))))
         self.torso_pixels = np.nonzero(ever)[0]
         self.follow = (self._fit_follow(clip, frames) if preset.torso_follows else TorsoFollow()).to(device)
-        self.torso = torso.to(device)
-        self.averaged = AveragedWeights(self.torso, preset.averaging)
-        self.grid = TorsoOccupancy().to(device)
-        self.generator = np.random.default_rng(seed)
-        self.noise = torch.Generator(device).manual_seed(seed)
         stage = preset.torso
-        self.optimiser = torch.optim.AdamW(
-            self.torso.parameter_groups(stage.lr_grid, stage.lr_net), betas=preset.betas, eps=1e-8, fused=True
-        )
-        self.base_rates = [group["lr"] for group in self.optimiser.param_groups]
-        self.rate_factor = 1.0
-        self.n_steps = 0
+        torso = torso.to(device)
+        groups = torso.parameter_groups(stage.lr_grid, stage.lr_net)
+        super().__init__(torso, groups, TorsoOccupancy().to(device), preset, device, seed)
 
     def step(self, stage: TorsoStageConfig, progress: float) -> dict[str, float]:
         """One optimiser step; returns the loss terms and the PSNR of its pixels."""
         self._update_grid()
-        factor = exponential(1.0, stage.lr_end, progress) * self.rate_factor
-        for group, rate in zip(self.optimiser.param_groups, self.base_rates, strict=True):
-            group["lr"] = rate * factor
+        self.set_rates(exponential(1.0, stage.lr_end, progress))
         count = min(stage.frames, len(self.frames))
         chosen = self.generator.choice(len(self.frames), count, replace=False)
         share = stage.pixels // count
@@ -90,51 +78,14 @@ class TorsoTrainer:
         poses = self.world_from_camera[k]
         of_frame = torch.arange(count, device=self.device).repeat_interleave(share)
         plane = self.follow(pixel_plane(rows, columns, self.camera), poses, of_frame)
-        out = self.torso(plane, poses, self.torso.codes[self.frames[k]], of_frame)
+        out = self.field(plane, poses, self.field.codes[self.frames[k]], of_frame)
         blended = out.colour * out.alpha[:, None] + self.background[flat] * (1 - out.alpha[:, None])
         error = losses.squared_error(blended.clamp(0, 1), target).mean()
-        loss = error + self.torso.anchor_weight_loss()
+        loss = error + self.field.anchor_weight_loss()
         if stage.matte > 0:
             matte = torch.from_numpy(self.alpha[chosen[:, None], pixels]).to(self.device).float().reshape(-1) / 255
             loss = loss + stage.matte * (out.alpha - matte).square().mean()
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        figures = {"loss": float(loss.detach()), "psnr": -10 * float(np.log10(max(float(error.detach()), 1e-10)))}
-        if np.isfinite(figures["loss"]):
-            self.optimiser.step()
-            self.averaged.update(self.torso)
-            self.n_steps += 1
-        return figures
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Everything a resumed run needs, as named tensors."""
-        return (
-            pack("torso", self.torso.state_dict())
-            | pack("averaged", self.averaged.tensors)
-            | pack("grid", self.grid.state_dict())
-            | pack("optimiser", optimiser_tensors(self.optimiser))
-            | {"noise": self.noise.get_state()}
-        )
-
-    def facts(self) -> dict[str, Any]:
-        """The part of the state that is not tensors."""
-        return {
-            "n_steps": self.n_steps,
-            "averaged": self.averaged.count,
-            "rate_factor": self.rate_factor,
-            "generator": self.generator.bit_generator.state,
-        }
-
-    def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Go back to a state from :meth:`tensors` and :meth:`facts`."""
-        self.torso.load_state_dict(unpack("torso", tensors))
-        self.averaged.restore(unpack("averaged", tensors), facts["averaged"])
-        self.grid.load_state_dict(unpack("grid", tensors))
-        restore_optimiser(self.optimiser, unpack("optimiser", tensors))
-        self.noise.set_state(tensors["noise"])
-        self.generator.bit_generator.state = facts["generator"]
-        self.n_steps = facts["n_steps"]
-        self.rate_factor = facts["rate_factor"]
+        return {"loss": self.learn(loss), "psnr": -10 * float(np.log10(max(float(error.detach()), 1e-10)))}
 
     def _fit_follow(self, clip: Clip, frames: tuple[int, ...]) -> TorsoFollow:
         """Track the torso from the frame in the middle; keep clear of the head, which slides over it."""
@@ -161,10 +112,10 @@ class TorsoTrainer:
         if self.n_steps % GRID_INTERVAL:
             return
         k = int(self.generator.integers(len(self.frames)))
-        pose, code = self.world_from_camera[k][None], self.torso.codes[self.frames[k]][None]
+        pose, code = self.world_from_camera[k][None], self.field.codes[self.frames[k]][None]
 
         def torso(plane: Tensor) -> tuple[Tensor, Tensor]:
-            shown = self.torso(plane, pose, code)
+            shown = self.field(plane, pose, code)
             return shown.alpha, shown.colour
 
         self.grid.update(torso, generator=self.noise)

@@ -176,14 +176,14 @@ class _Run:
         run_stage(name, number, stage, trainer, budget, self.folder, curves, preview)
 
     def _portrait(self, head: HeadTrainer, torso: TorsoTrainer) -> Portrait:
-        head.head.load_state_dict(head.averaged.tensors)
-        torso.torso.load_state_dict(torso.averaged.tensors)
+        head.field.load_state_dict(head.averaged.tensors)
+        torso.field.load_state_dict(torso.averaged.tensors)
         chosen = list(self.frames) if self.preset.mean_code else [0]
         small_head, small_torso = for_new_frames(
-            head.head,
-            torso.torso,
-            head_code=head.head.codes.detach()[chosen].mean(dim=0),
-            torso_code=torso.torso.codes.detach()[torso.frames if self.preset.mean_code else chosen].mean(dim=0),
+            head.field,
+            torso.field,
+            head_code=head.field.codes.detach()[chosen].mean(dim=0),
+            torso_code=torso.field.codes.detach()[torso.frames if self.preset.mean_code else chosen].mean(dim=0),
         )
         return Portrait(
             head=small_head,

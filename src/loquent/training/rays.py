@@ -1,0 +1,103 @@
+"""Which rays a step of the head looks at, and what they should show."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from loquent.data.clip import Clip
+from loquent.data.frame_store import FrameStore
+from loquent.data.sampling import FaceRegions, rectangles, sample_patch, sample_pixels
+from loquent.face import indices
+from loquent.geometry.cameras import pixel_rays
+from loquent.training.presets import HeadStageConfig
+
+PATCH_PLACES = ("mouth", "face", "eyes", "face")
+"""Where the patches of a step are centred, in turn."""
+
+
+@dataclass(frozen=True)
+class RayBatch:
+    """The rays of one step, frame after frame."""
+
+    frames: Int[Tensor, "frames"]
+    """Places in the FrameStore."""
+    frame_of_ray: Int[Tensor, "rays"]
+    """Which of `frames` each ray belongs to, counted from 0."""
+    origins: Float[Tensor, "rays 3"]
+    directions: Float[Tensor, "rays 3"]
+    target: Float[Tensor, "rays 3"]
+    behind: Float[Tensor, "rays 3"]
+    head: Float[Tensor, "rays"]
+    in_face: Bool[Tensor, "rays"]
+
+
+class RayDrawer:
+    """Draws rays from the frames of a store."""
+
+    def __init__(self, clip: Clip, store: FrameStore, device: torch.device) -> None:
+        self.store, self.camera, self.device = store, clip.camera, device
+        chosen = list(store.frames)
+        self.world_from_camera = clip.track.world_from_camera[chosen]
+        points = clip.track.landmarks_px[chosen, :, :2].numpy()
+        size = (self.camera.height, self.camera.width)
+        rings = (indices.RIGHT_EYE_RING, indices.LEFT_EYE_RING)
+        eyes = [rectangles(points[:, list(ring)], 0.4, *size) for ring in rings]
+        mouth = rectangles(points[:, list(indices.OUTER_LIPS)], 0.25, *size)
+        self.regions = FaceRegions(mouth=mouth, eyes=np.stack(eyes, axis=1))
+        self.face = rectangles(points[:, : indices.N_MESH], 0.0, *size)
+
+    def draw(self, stage: HeadStageConfig, n_rays: int, n_steps: int, generator: np.random.Generator) -> RayBatch:
+        """About `n_rays` rays of random frames, where `stage` wants them; patches take turns by `n_steps`, those taken."""
+        count = min(stage.frames, len(self.store.frames))
+        frames = generator.choice(len(self.store.frames), count, replace=False)
+        share = n_rays // count
+        drawn = [self._pixels(stage, int(k), share, n_steps, generator) for k in frames]
+        window = self.store.window
+        target, behind, head, origins, directions, in_face = [], [], [], [], [], []
+        for k, (rows, columns) in zip(frames, drawn, strict=True):
+            r, c = rows - window.top, columns - window.left
+            target.append(self.store.target[k, r, c])
+            behind.append(self.store.behind[k, r, c])
+            head.append(self.store.head[k, r, c])
+            top, bottom, left, right = self.face[k]
+            in_face.append((rows >= top) & (rows < bottom) & (columns >= left) & (columns < right))
+            start, along = pixel_rays(
+                self.world_from_camera[k][None], self.camera, torch.from_numpy(rows), torch.from_numpy(columns)
+            )
+            origins.append(start)
+            directions.append(along)
+
+        def colours(parts: list[np.ndarray]) -> Tensor:
+            return torch.from_numpy(np.concatenate(parts)).to(self.device).float() / 255
+
+        lengths = torch.tensor([rows.size for rows, _ in drawn])
+        return RayBatch(
+            frames=torch.from_numpy(frames).to(self.device),
+            frame_of_ray=torch.repeat_interleave(torch.arange(count), lengths).to(self.device),
+            origins=torch.cat(origins).to(self.device),
+            directions=torch.cat(directions).to(self.device),
+            target=colours(target),
+            behind=colours(behind),
+            head=colours(head),
+            in_face=torch.from_numpy(np.concatenate(in_face)).to(self.device),
+        )
+
+    def _pixels(
+        self, stage: HeadStageConfig, k: int, count: int, n_steps: int, generator: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if stage.patch == 0:
+            return sample_pixels(self.store, k, count, stage.mix, self.regions, generator)
+        patches = []
+        for n in range(max(1, count // stage.patch**2)):
+            place = PATCH_PLACES[(n_steps + n + k) % len(PATCH_PLACES)]
+            box = {
+                "mouth": self.regions.mouth[k],
+                "eyes": self.regions.eyes[k, (n_steps + n) % 2],
+                "face": self.face[k],
+            }[place]
+            patches.append(sample_patch(box, self.store.window, stage.patch, generator))
+        rows, columns = np.concatenate(patches, axis=1)
+        return rows, columns
