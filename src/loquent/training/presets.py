@@ -193,7 +193,9 @@ QUICK = Preset(
     name="quick",
     condition="expression",
     head=(_QUICK_HEAD, _QUICK_FINE),
-    torso=TorsoStageConfig(share=0.16, steps=1_500, pixels=8_192, frames=4, lr_end=0.05, matte=0.1),
+    torso=TorsoStageConfig(
+        share=0.16, steps=2_500, pixels=4_096, frames=8, lr_grid=3e-2, lr_net=6e-3, lr_end=0.05, matte=0.1
+    ),
     occupancy="visibility",
     max_samples=64,
     betas=(0.9, 0.99),
