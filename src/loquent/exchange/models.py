@@ -10,6 +10,7 @@ from torch import Tensor
 
 from loquent.errors import InputError
 from loquent.exchange.checkpoint import Checkpoint
+from loquent.exchange.conventions import LANDMARK_WINDOW
 from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.fields.head import HeadField
 from loquent.fields.plane_torso import TorsoField
@@ -59,7 +60,6 @@ _TORSO = {
 Field = TypeVar("Field", HeadField, TorsoField)
 
 _PLANES = ("encoder_xy", "encoder_yz", "encoder_xz")
-_LANDMARK_WINDOW = 5
 _HUBERT_WIDTH = 1024
 _GENEFACE_WIDTH = 204
 """Audio width of R2-Talker's other method, RAD-NeRF's field moved by 68 landmarks."""
@@ -160,8 +160,8 @@ def _r2_talker_head(checkpoint: Checkpoint) -> HeadField:
     levels, features = _levels(checkpoint, "encoder"), checkpoint.take("encoder.embeddings").shape[1]
     n_inputs = checkpoint.take("mlp_lms_style_1.net.0.weight").shape[1]
     config = R2TalkerConfig(
-        n_landmarks=n_inputs // (_LANDMARK_WINDOW * 2 * levels),
-        window=_LANDMARK_WINDOW,
+        n_landmarks=n_inputs // (LANDMARK_WINDOW * 2 * levels),
+        window=LANDMARK_WINDOW,
         has_eye=checkpoint.take("sigma_net.net.0.weight").shape[1] > levels * features,
         levels=levels,
         features=features,

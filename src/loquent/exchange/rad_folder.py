@@ -44,8 +44,6 @@ class RadFolder:
     """One for all frames; the loaders allow two focal lengths and any principal point."""
     frame_ids: Int[Tensor, "frames"]
     """Number of each tracked frame in the file names: its place on the 25 fps timeline."""
-    aud_ids: Int[Tensor, "frames"]
-    """Which row of the speech features belongs to each frame."""
     world_from_camera: Float[Tensor, "frames 4 4"]
     """Poses in the volume frame."""
     n_train: int
@@ -68,7 +66,6 @@ class RadFolder:
         try:
             stored = torch.tensor([frame["transform_matrix"] for frame in frames], dtype=torch.float64)
             ids = torch.tensor([int(frame["img_id"]) for frame in frames])
-            aud_ids = torch.tensor([int(frame["aud_id"]) for frame in frames])
             camera = _camera(train)
         except (KeyError, TypeError, ValueError) as cause:
             raise ClipError(
@@ -78,7 +75,7 @@ class RadFolder:
             raise ClipError(f"{folder / TRAIN} and {VAL} hold poses that are not finite 4 x 4 matrices.")
         if not train["frames"]:
             raise ClipError(f"{folder / TRAIN} names no frame.")
-        return cls(folder, camera, ids, aud_ids, volume_from_stored(stored).float(), len(train["frames"]))
+        return cls(folder, camera, ids, volume_from_stored(stored).float(), len(train["frames"]))
 
     @property
     def n_frames(self) -> int:
@@ -158,24 +155,6 @@ class RadFolder:
         """RAD-NeRF's eye condition: the area of both eyes' outlines in per cent of the picture (SPEC 1.5)."""
         return torch.tensor([eye_area(self.landmarks(i), self.camera) for i in range(self.n_frames)])
 
-    def speech_windows(self, kind: str) -> Float[Tensor, "rows width steps"]:
-        """One window of features per row of the file (SPEC 1.6).
-
-        Raises:
-            ClipError: the file is missing or holds something else.
-        """
-        windows = _read_array(self.folder / SPEECH_FILES[kind])
-        if windows.ndim != 3:
-            raise ClipError(
-                f"{SPEECH_FILES[kind]} must have the shape [frames, steps, width]; it has {list(windows.shape)}."
-            )
-        return torch.from_numpy(windows).permute(0, 2, 1)
-
-    def split_windows(self, kind: str, name: str) -> Float[Tensor, "frames width steps"]:
-        """The windows of a split's frames; frames after the last row have the last row's (SPEC 1.6)."""
-        windows = self.speech_windows(kind)
-        return windows[self.aud_ids[self.split(name)].clamp(max=len(windows) - 1)]
-
     def _picture(self, name: str, channels: int) -> UInt8[np.ndarray, "height width channels"]:
         path = self.folder / name
         try:
@@ -189,20 +168,18 @@ class RadFolder:
         return pixels[..., :channels]
 
 
-def _read_array(path: Path) -> Float[np.ndarray, "..."]:
-    try:
-        return read_array(path)
-    except InputError as cause:
-        raise ClipError(str(cause)) from cause
-
-
 def read_landmark_file(path: Path) -> Float[Tensor, "frames 68 3"]:
     """GeneFace's landmarks as R2-Talker reads them: [F, 68, 3] of ``aud_idexp.npy``, or [1, F, 204] (SPEC 7.2, 7.5).
+
+    For :meth:`loquent.portrait.Portrait.landmark_conditions`, by way of `loquent.exchange.conventions`.
 
     Raises:
         ClipError: the file is missing, holds NaN, or something of another shape.
     """
-    values = _read_array(path)
+    try:
+        values = read_array(path)
+    except InputError as cause:
+        raise ClipError(str(cause)) from cause
     if values.size % 204 or values.shape[-1] not in (3, 204):
         raise ClipError(
             f"{path} must hold 68 points of three numbers per frame; it has the shape {list(values.shape)}."
