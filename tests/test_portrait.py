@@ -87,6 +87,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: save_file({"a": torch.ones(3)}, path, metadata={"loquent": "[1]"}),
         "not a portrait",
     ),
+    "longer windows": (lambda path: change(path, {"version": 2}), "Train it again"),
     "future": (lambda path: change(path, {"version": VERSION + 1}), "Update Loquent"),
     "unknown speech": (lambda path: change(path, {"speech": {"name": "whale_song"}}), "whale_song"),
     "other speech": (other_width, "speech features"),

@@ -25,7 +25,7 @@ from loquent.fields.plane_torso import TorsoField
 from loquent.fields.torso_follow import TorsoFollow
 from loquent.geometry.cameras import Camera, pixel_plane, pixel_rays
 from loquent.motion import Motion
-from loquent.nn.lip_predictor import WINDOW_STEPS, LipPredictor
+from loquent.nn.lip_predictor import STEPS_BEFORE, WINDOW_STEPS, LipPredictor
 from loquent.ops.ray_march import Box
 from loquent.rendering.cells import pack_bits, unpack_bits
 from loquent.rendering.layers import Region, box_region, head_over, torso_over
@@ -37,7 +37,9 @@ from loquent.speech.windows import frame_contexts, frame_windows
 from loquent.storage import remove_abandoned, write_bytes
 
 FORMAT = "loquent.portrait"
-VERSION = 2
+VERSION = 3
+_FIRST_LISTENING = 3
+"""Earlier portraits that listen hear longer windows."""
 """1 knew only ER-NeRF's fields, always with a torso; it is read as well."""
 
 
@@ -173,7 +175,7 @@ class Portrait:
             assert isinstance(config, SpeechHeadConfig)
             contexts = frame_contexts(features, frame_ids, length=config.audio_steps)
             return self.head.encode(contexts.to(self.device))
-        windows = frame_windows(features, frame_ids, length=WINDOW_STEPS).to(self.device)
+        windows = frame_windows(features, frame_ids, length=WINDOW_STEPS, n_before=STEPS_BEFORE).to(self.device)
         return self.head.encode(self.lips(windows))
 
     @torch.inference_mode()
@@ -312,6 +314,10 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if not isinstance(facts.get("version"), int) or facts["version"] > VERSION:
         raise PortraitError(
             f"The portrait {path} has version {facts.get('version')}; this Loquent reads up to {VERSION}. Update Loquent."
+        )
+    if facts["version"] < _FIRST_LISTENING and facts.get("lips"):
+        raise PortraitError(
+            f"The portrait {path} was trained by an earlier Loquent, whose lips heard otherwise. Train it again."
         )
     return facts, tensors
 

@@ -3,8 +3,11 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-WINDOW_STEPS = 24
-"""Steps of speech features the predictor looks at around each frame: +-0.24 s at 50 Hz."""
+WINDOW_STEPS = 12
+"""Steps of speech features the predictor hears for each frame."""
+STEPS_BEFORE = 2
+"""How many of them lie before the frame: at 50 Hz it hears from 0.04 s before the frame to 0.2 s after it, because lips
+take their shape before the sound comes."""
 
 
 class LipPredictor(nn.Module):

@@ -25,7 +25,7 @@ from loquent.errors import ClipError, InputError
 from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
 from loquent.motion import Motion
-from loquent.nn.lip_predictor import WINDOW_STEPS
+from loquent.nn.lip_predictor import STEPS_BEFORE, WINDOW_STEPS
 from loquent.portrait import Portrait, find_device, for_new_frames
 from loquent.progress import Progress
 from loquent.speech.kinds import PARTS, speech_kind
@@ -117,7 +117,7 @@ class _Run:
         """The path from sound to lips comes first: it takes a second."""
         train_part = slice(0, self.clip.info.n_train)
         ids = self.clip.track.frame_ids[train_part]
-        windows = frame_windows(self.clip.speech_features(), ids, length=WINDOW_STEPS)
+        windows = frame_windows(self.clip.speech_features(), ids, length=WINDOW_STEPS, n_before=STEPS_BEFORE)
         parts = PARTS.get(self.clip.info.speech_kind)
         return fit_lip_predictor(windows, self.clip.track.expression[train_part], self.clip.info.fps, parts)
 
