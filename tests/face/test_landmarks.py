@@ -11,7 +11,7 @@ import pytest
 from loquent.actor.scene import Actor
 from loquent.actor.script import make_script
 from loquent.errors import InputError
-from loquent.face import indices
+from loquent.face import indices, landmarks
 from loquent.face.blink import eye_closure
 from loquent.face.head_pose import fit_head_pose, prior_focal
 from loquent.face.landmarks import LandmarkDetector, detect_all
@@ -80,6 +80,27 @@ def test_the_more_persistent_face_is_followed(acted: tuple[list[np.ndarray], np.
     assert track.n_faces.tolist() == [1, 2, 2, 1, 1, 1, 1]
     assert track.found.tolist() == [False, True, True, True, True, True, True]
     assert (track.points_px[1:, indices.NOSE_TIP, 0] > 288).all()
+
+
+def test_a_long_clip_measures_each_face_a_few_times_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two people who stay: the work on a picture must not grow with the pictures before it."""
+    n_measured, measure = 0, Face.size_px.fget
+
+    def counted(face: Face) -> float:
+        nonlocal n_measured
+        n_measured += 1
+        return float(measure(face))
+
+    monkeypatch.setattr(Face, "size_px", property(counted))
+    points = np.random.default_rng(0).uniform(0, 50, (478, 3)).astype(np.float32)
+    chains: list[landmarks._Chain] = []
+    after: list[int] = []
+    for i in range(120):
+        landmarks._link(chains, i, [Face(points), Face(points + np.float32(200))])
+        after.append(n_measured)
+    assert [len(chain.faces) for chain in chains] == [120, 120]
+    assert after[-1] - after[-2] == after[10] - after[9]
+    assert chains[0].weight_px == pytest.approx(120 * np.ptp(points[:468, :2], axis=0).max())
 
 
 def test_a_small_face_in_a_large_picture_is_found(acted: tuple[list[np.ndarray], np.ndarray]) -> None:

@@ -168,7 +168,7 @@ def detect_all(
     points = np.full((len(counts), N_LANDMARKS, 3), np.nan, np.float32)
     shapes = np.full((len(counts), N_BLENDSHAPES), np.nan, np.float32) if task_file is not None else None
     if chains:
-        for i, face in max(chains, key=_Chain.weight).faces.items():
+        for i, face in max(chains, key=lambda chain: chain.weight_px).faces.items():
             points[i] = face.points_px
             if shapes is not None and face.blendshapes is not None:
                 shapes[i] = face.blendshapes
@@ -180,25 +180,31 @@ class _Chain:
     """One person followed through the pictures."""
 
     faces: dict[int, Face] = field(default_factory=dict)
+    weight_px: float = 0.0
+    """Sum of the faces' sizes."""
 
     def last(self) -> Face:
         return next(reversed(self.faces.values()))
 
-    def weight(self) -> float:
-        return float(sum(face.size_px for face in self.faces.values()))
+    def add(self, i: int, face: Face) -> None:
+        """Append the face of picture `i`."""
+        self.faces[i] = face
+        self.weight_px += face.size_px
 
 
 def _link(chains: list[_Chain], i: int, faces: list[Face]) -> None:
     """Append the faces of picture `i` to the chains they continue, longest chains first, or start new ones."""
     left = list(faces)
-    for chain in sorted(chains, key=_Chain.weight, reverse=True):
+    for chain in sorted(chains, key=lambda chain: chain.weight_px, reverse=True):
         last = chain.last()
         near = [face for face in left if _is_same_place(face, last)]
         if near:
             best = min(near, key=lambda face: _distance_px(face, last))
-            chain.faces[i] = best
+            chain.add(i, best)
             left = [face for face in left if face is not best]
-    chains.extend(_Chain({i: face}) for face in left)
+    for face in left:
+        chains.append(_Chain())
+        chains[-1].add(i, face)
 
 
 def _is_same_place(one: Face, other: Face) -> bool:
