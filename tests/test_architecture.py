@@ -17,7 +17,6 @@ OWNERS = {
     "av": {"media"},
     "mediapipe": {"face"},
     "numba": {"compilation", "ops"},
-    "pooch": {"pretrained"},
     "tensorboard": {"training"},
     "torchaudio": set(),
     "torchmetrics": set(),

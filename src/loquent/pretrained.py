@@ -1,14 +1,12 @@
 """Pretrained files too large or too young to come with the wheels: where they come from, and the folder they are kept in.
 
-Nothing is downloaded unless :func:`fetch_model` is called; every other function works with what is in the cache.
+Nothing here downloads anything: users put files there, and errors say which and where.
 """
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-
-import pooch
 
 from loquent.errors import DependencyError, InputError
 from loquent.storage import file_digest
@@ -34,9 +32,11 @@ class ModelFile:
 
 
 def cache_folder() -> Path:
-    """The folder of model files: ``$LOQUENT_CACHE``, or the system's cache folder for this user. It may not exist yet."""
+    """The folder of model files: ``$LOQUENT_CACHE``, else ``loquent`` in ``$XDG_CACHE_HOME`` or ``~/.cache``. It may not exist yet."""
     chosen = os.environ.get(CACHE_VARIABLE)
-    return Path(chosen).expanduser() if chosen else Path(pooch.os_cache("loquent"))
+    if chosen:
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "loquent"
 
 
 def cached_model(model: ModelFile) -> Path | None:
@@ -74,31 +74,4 @@ def need_model(model: ModelFile) -> Path:
     return cached
 
 
-def fetch_model(model: ModelFile) -> Path:
-    """The file from the cache, downloaded into it first if it is not there.
-
-    Raises:
-        DependencyError: it could not be downloaded; the message says which file to put where by hand.
-        InputError: the cached file has another content.
-    """
-    cached = cached_model(model)
-    if cached is not None:
-        return cached
-    target = cache_folder() / model.name
-    try:
-        pooch.retrieve(
-            model.url,
-            known_hash=f"sha256:{model.sha256}" if model.sha256 else None,
-            fname=target.name,
-            path=target.parent,
-        )
-    except (OSError, ValueError) as cause:  # requests' errors are OSErrors; a wrong digest is a ValueError
-        raise DependencyError(
-            f"The model file {model.name} ({model.meaning}; {model.licence}) could not be downloaded ({cause}). "
-            f"Download {model.url} on a connected machine and put it at {target}, "
-            f"or set {CACHE_VARIABLE} to the folder that holds it."
-        ) from cause
-    return target
-
-
-__all__ = ["CACHE_VARIABLE", "ModelFile", "cache_folder", "cached_model", "fetch_model", "need_model"]
+__all__ = ["CACHE_VARIABLE", "ModelFile", "cache_folder", "cached_model", "need_model"]
