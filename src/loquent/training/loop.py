@@ -25,7 +25,9 @@ CURVE_STEPS = 10
 """Steps between points of the curves."""
 MAX_ROLLBACKS = 4
 EXPLOSION = 25.0
-"""A loss this many times its running mean counts as divergence."""
+"""A loss this many times its running mean counts as divergence ..."""
+WARM_UP_STEPS = 100
+"""... once this many steps have shown what is usual."""
 
 
 @runtime_checkable
@@ -33,11 +35,22 @@ class Trainer(Protocol):
     """What a stage needs of the thing it trains."""
 
     rate_factor: float
+    """Factor on all learning rates; halved after a divergence."""
 
-    def step(self, stage: Any, progress: float) -> dict[str, float]: ...
-    def tensors(self) -> dict[str, Tensor]: ...
-    def facts(self) -> dict[str, Any]: ...
-    def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None: ...
+    def step(self, stage: Any, progress: float) -> dict[str, float]:
+        """One step of `stage`, a share `progress` of the way through it; returns figures, ``loss`` and ``psnr`` among them.
+
+        A step whose loss is not finite changes no weights.
+        """
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The state that :meth:`restore` needs, as named tensors."""
+
+    def facts(self) -> dict[str, Any]:
+        """The part of the state that is not tensors, as JSON values."""
+
+    def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Go back to a state from :meth:`tensors` and :meth:`facts`; the tensors may lie on another device."""
 
 
 def run_stage(
@@ -57,7 +70,9 @@ def run_stage(
     """
 
     good = snapshot(number, trainer, budget)
+    # Learned anew by a resumed stage: its steps before that say nothing here.
     usual_loss = 0.0
+    first_step = budget.done_steps
     rollbacks = 0
     saved_at = previewed_at = time.monotonic()
     timed = budget.seconds > 0
@@ -68,7 +83,7 @@ def run_stage(
             while budget.progress < 1:
                 figures = trainer.step(stage, budget.progress)
                 budget.step_done()
-                warmed_up = budget.done_steps > 100
+                warmed_up = budget.done_steps - first_step > WARM_UP_STEPS
                 if not np.isfinite(figures["loss"]) or (warmed_up and figures["loss"] > EXPLOSION * usual_loss):
                     rollbacks += 1
                     _go_back(name, trainer, good, rollbacks, budget, figures["loss"])
