@@ -63,6 +63,26 @@ def test_no_averaging_keeps_the_raw_weights() -> None:
     assert torch.equal(averaged.tensors["weight"], module.weight)
 
 
+def test_a_restored_average_stays_on_its_device() -> None:
+    """A checkpoint's tensors lie on the CPU; here the meta device stands for CUDA."""
+    module = nn.Linear(2, 2, device="meta")
+    averaged = AveragedWeights(module, decay=0.9)
+    averaged.restore(nn.Linear(2, 2).state_dict(), 5)
+    assert averaged.count == 5
+    assert {tensor.device.type for tensor in averaged.tensors.values()} == {"meta"}
+    averaged.update(module)
+
+
+def test_a_restored_average_shares_nothing_with_what_it_came_from() -> None:
+    module = nn.Linear(2, 2)
+    averaged = AveragedWeights(module, decay=0.9)
+    saved = {name: torch.full_like(value, 3.0) for name, value in module.state_dict().items()}
+    averaged.restore(saved, 100)
+    assert float(averaged.tensors["bias"].mean()) == 3.0
+    averaged.update(module)
+    assert float(saved["bias"].mean()) == 3.0
+
+
 def test_a_checkpoint_survives_a_round_trip(tmp_path: Path) -> None:
     tensors = pack("a", {"x": torch.rand(3, 2)}) | pack("b", {"x": torch.arange(4), "y.z": torch.tensor(1.5)})
     Checkpoint(tensors, {"stage": 1, "trainer": {"n": 2}}).save(tmp_path / "c.safetensors")

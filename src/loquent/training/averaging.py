@@ -28,6 +28,7 @@ class AveragedWeights:
         torch._foreach_lerp_(averages, values, 1 - decay)
 
     def restore(self, tensors: dict[str, Tensor], count: int) -> None:
-        """Go back to a saved average after `count` updates."""
-        self.tensors = {name: value.clone() for name, value in tensors.items()}
+        """Go back to a saved average after `count` updates; it stays on the module's device, wherever `tensors` lie."""
+        for name, value in self.tensors.items():
+            value.copy_(tensors[name])
         self.count = count

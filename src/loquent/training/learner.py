@@ -73,7 +73,10 @@ class Learner(Generic[Field, Grid]):
         }
 
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Go back to a state from :meth:`tensors` and :meth:`facts`."""
+        """Go back to a state from :meth:`tensors` and :meth:`facts`, made on the same type of device.
+
+        The tensors may lie elsewhere, as those of a checkpoint do; only the random state fits no other type.
+        """
         self.field.load_state_dict(unpack("field", tensors))
         self.averaged.restore(unpack("averaged", tensors), facts["averaged"])
         self.grid.load_state_dict(unpack("grid", tensors))

@@ -50,7 +50,7 @@ class Trainer(Protocol):
         """The part of the state that is not tensors, as JSON values."""
 
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Go back to a state from :meth:`tensors` and :meth:`facts`; the tensors may lie on another device."""
+        """Go back to a state from :meth:`tensors` and :meth:`facts`; the tensors may lie on the CPU, as a checkpoint's do."""
 
 
 def run_stage(
