@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from loquent.data.clip import Clip
+from loquent.data.clip import Clip, write_info
 from loquent.data.frame_store import FrameStore
-from loquent.errors import DivergenceError, InputError
+from loquent.errors import ClipError, DivergenceError, InputError
 from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.media.images import read_image
 from loquent.portrait import Portrait
@@ -135,16 +135,65 @@ def test_endless_divergence_is_an_error_and_writes_no_portrait(
     assert not (tmp_path / "d.portrait").exists()
 
 
-def test_an_unfinished_run_of_other_settings_is_refused(
-    clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def unfinished(clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the portrait of a run will be that was stopped after 5 steps of :func:`small`."""
     out = tmp_path / "x.portrait"
-    monkeypatch.setattr(training, "run_stage", _interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        train(clip, out, small(QUICK, 5))
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "run_stage", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(clip, out, small(QUICK, 5))
     (tmp_path / "x.portrait.run" / "checkpoint.safetensors").write_bytes(b"unfinished")
-    with pytest.raises(InputError, match="unfinished run with other settings"):
-        train(clip, out, small(QUICK, 6))
+    return out
+
+
+def test_an_unfinished_run_of_other_settings_is_refused(clip: Clip, unfinished: Path) -> None:
+    with pytest.raises(InputError, match=r"unfinished run with other settings .* differs in preset, seed \(0 there, 2 here"):
+        train(clip, unfinished, small(QUICK, 6), seed=2)
+
+
+def test_an_unfinished_run_on_another_device_is_refused(clip: Clip, unfinished: Path) -> None:
+    path = unfinished.with_name("x.portrait.run") / "run.json"
+    path.write_text(path.read_text().replace('"cpu"', '"cuda"'))
+    with pytest.raises(InputError, match=r"differs in device \(cuda there, cpu here\)"):
+        train(clip, unfinished, small(QUICK, 5), device="cpu")
+
+
+def test_a_clip_that_was_prepared_again_is_another_clip(unfinished: Path, clip: Clip) -> None:
+    """Its track does not know which sound it was prepared with."""
+    before = (clip.folder / "clip.json").read_text()
+    write_info(clip.folder, replace(clip.info, sound_offset_s=0.1))
+    try:
+        with pytest.raises(InputError, match=r"differs in clip\.json\."):
+            train(Clip.open(clip.folder), unfinished, small(QUICK, 5))
+    finally:
+        (clip.folder / "clip.json").write_text(before)
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]"])
+def test_an_unfinished_run_that_lost_its_description_is_refused(
+    clip: Clip, unfinished: Path, content: str | None
+) -> None:
+    path = unfinished.with_name("x.portrait.run") / "run.json"
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(InputError, match=r"run\.json is missing or damaged .* Delete the folder"):
+        train(clip, unfinished, small(QUICK, 5))
+
+
+@pytest.mark.parametrize("existed", [True, False])
+def test_a_damaged_clip_leaves_no_folder_but_one_that_was_there(tmp_path: Path, existed: bool) -> None:
+    clip = make_tiny_clip(tmp_path / "clip", n_frames=3)
+    (clip.folder / "frames" / "000001.jpg").write_bytes(b"damaged")
+    folder = tmp_path / "y.portrait.run"
+    if existed:
+        folder.mkdir()
+        (folder / "notes.txt").write_text("mine")
+    with pytest.raises(ClipError):
+        train(clip, tmp_path / "y.portrait", small(QUICK, 5))
+    assert folder.exists() == existed
+    assert (folder / "notes.txt").exists() == existed
 
 
 def test_cuda_without_cuda_is_refused(clip: Clip, tmp_path: Path) -> None:

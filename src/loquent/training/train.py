@@ -109,8 +109,8 @@ class _Run:
         return portrait
 
     def discard_if_unused(self) -> None:
-        """Remove the run folder unless it holds something worth resuming."""
-        if not any((self.folder / name).exists() for name in (CHECKPOINT, HEAD_DONE)):
+        """Remove the run folder if this run made it and left nothing in it that is worth resuming."""
+        if self.made_folder and not self._is_unfinished():
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _fit_lips(self) -> LipFit:
@@ -216,22 +216,45 @@ class _Run:
 
     def _claim_folder(self) -> None:
         """Make the run folder, or check that it was made by the same run."""
+        self.made_folder = not self.folder.exists()
         mine = {
             "clip": str(self.clip.folder.resolve()),
-            "track_sha256": file_digest(self.clip.folder / "track.safetensors"),
+            **{name: file_digest(self.clip.folder / name) for name in ("clip.json", "track.safetensors")},
             "preset": asdict(self.preset),
             "seed": self.seed,
+            "device": self.device.type,  # its random numbers cannot go on on another one
         }
         path = self.folder / "run.json"
-        unfinished = (self.folder / CHECKPOINT).exists() or (self.folder / HEAD_DONE).exists()
-        if path.is_file() and unfinished and json.loads(path.read_text()) != json.loads(json.dumps(mine)):
-            raise InputError(
-                f"{self.folder} holds an unfinished run with other settings or of another clip. Repeat that run's command to "
-                f"finish it, delete the folder to give it up, or choose another --out."
-            )
+        if self._is_unfinished():
+            _check_same_run(path, json.loads(json.dumps(mine)))
         write_json(path, mine)
         for name in (CHECKPOINT, HEAD_DONE):
             remove_abandoned(self.folder / name)
+
+    def _is_unfinished(self) -> bool:
+        return any((self.folder / name).exists() for name in (CHECKPOINT, HEAD_DONE))
+
+
+def _check_same_run(path: Path, mine: dict[str, Any]) -> None:
+    """Hold what `path` says of an unfinished run against the run that would go on with it."""
+    try:
+        theirs = json.loads(path.read_text())
+        differing = [
+            f"{name} ({theirs.get(name)} there, {value} here)" if name in ("seed", "device") else name
+            for name, value in mine.items()
+            if theirs.get(name) != value
+        ]
+    except (OSError, ValueError, AttributeError) as cause:
+        raise InputError(
+            f"{path} is missing or damaged ({cause}), so nothing says which run the checkpoint beside it belongs to. "
+            f"Delete the folder {path.parent} to train anew, or choose another --out."
+        ) from cause
+    if differing:
+        raise InputError(
+            f"{path.parent} holds an unfinished run with other settings or of another clip: it differs in "
+            f"{', '.join(differing)}. Repeat that run's command to finish it, delete the folder to give it up, or choose "
+            "another --out."
+        )
 
 
 def _device_name(device: torch.device) -> str:
