@@ -1,6 +1,7 @@
 """Idle motion without visible joints, and motion files that survive a round trip."""
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from loquent import motion
 from loquent.errors import InputError
 from loquent.motion import COLUMNS, FRONTAL, Motion, dense_track, endless, read_motion, write_motion
 
@@ -47,10 +49,49 @@ def test_an_endless_path_always_plays_forwards() -> None:
     assert (steps == 1).float().mean() > 0.95
 
 
-def test_a_short_film_is_the_track_itself() -> None:
+@pytest.mark.parametrize("n_frames", [1, 20, 49, 50])
+def test_the_seed_says_where_a_short_film_starts(n_frames: int) -> None:
     track = swaying_track(50)
-    path = endless(track, 20)
-    assert torch.equal(path.world_from_camera, track.world_from_camera[:20])
+    starts = set()
+    for seed in range(40):
+        path = endless(track, n_frames, seed)
+        start = int((track.world_from_camera - path.world_from_camera[0]).abs().amax(dim=(1, 2)).argmin())
+        starts.add(start)
+        n_alike = n_frames if start + n_frames <= 50 else 50 * 2 // 3 - start  # joints leave in the last third
+        piece = track.world_from_camera[start : start + n_alike]
+        torch.testing.assert_close(path.world_from_camera[:n_alike], piece, rtol=0, atol=1e-6)
+        assert torch.equal(path.world_from_camera, endless(track, n_frames, seed).world_from_camera)
+    assert len(starts) > 15
+    assert max(starts) > 20
+
+
+def test_a_film_that_the_track_has_room_for_is_one_piece_of_it() -> None:
+    track = swaying_track(200)
+    for seed in range(20):
+        path = endless(track, 90, seed)
+        start = int((track.world_from_camera - path.world_from_camera[0]).abs().amax(dim=(1, 2)).argmin())
+        assert torch.equal(path.world_from_camera, track.world_from_camera[start : start + 90])
+
+
+def test_the_joints_are_the_best_of_all_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    ones, others = rng.normal(size=(37, 14)), rng.normal(size=(23, 14))
+    cost = np.linalg.norm(ones[:, None] - others, axis=2)
+    wanted = np.column_stack(np.unravel_index(np.argsort(cost, axis=None), cost.shape))
+    for at_once in (1, 100, 10_000):
+        monkeypatch.setattr(motion, "_PAIRS_AT_ONCE", at_once)
+        for count in (1, 30, 120, 37 * 23 + 5):
+            np.testing.assert_array_equal(motion._closest_pairs(ones, others, count), wanted[:count])
+
+
+def test_seeking_joints_takes_little_memory() -> None:
+    """All pairs of places of a two-minute track with all they are compared by would take 340 MB."""
+    track = swaying_track(3000)
+    tracemalloc.start()
+    endless(track, 3100)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50e6
 
 
 @pytest.mark.parametrize("n_frames", [1, 2, 4, 7])

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation, Slerp
 from torch import Tensor
 
@@ -33,6 +34,8 @@ from loquent.storage import write_bytes
 COLUMNS = ("time_s", "yaw_deg", "pitch_deg", "roll_deg", "right_cm", "down_cm", "distance_cm", "blink")
 BLEND_FRAMES = 16
 """Length of the cross-fade where the path leaves the end of the track and joins it earlier."""
+_PAIRS_AT_ONCE = 1_000_000
+"""Possible joints compared at once: 8 MB of costs, however long the track is."""
 CM_PER_UNIT = 100 / VOLUME_UNITS_PER_METRE
 
 # Rotation of the camera that sees the head from the front: right = z, down = -x, forward = -y of the volume frame.
@@ -63,8 +66,9 @@ def dense_track(
 def endless(track: Motion, n_frames: int, seed: int = 0) -> Motion:
     """`n_frames` of natural motion from a finite track, with no visible joint.
 
-    The track plays forwards, always. Near its end the path cross-fades to an earlier place where head and speed are
-    alike; among the best joints one is drawn at random, so that a long film does not repeat itself exactly.
+    The track plays forwards, always, from a place that the seed draws. Near its end the path cross-fades to an earlier
+    place where head and speed are alike; among the best joints one is drawn at random, so that a long film does not repeat
+    itself exactly.
     """
     places = _path(track, n_frames, np.random.default_rng(seed))
     source, target, share = places.T
@@ -120,13 +124,14 @@ def _path(track: Motion, n_frames: int, generator: np.random.Generator) -> Float
     """For each frame of the film: place on the track, place it fades to, share of the latter."""
     length = len(track)
     blend = min(BLEND_FRAMES, length // 3)
-    if n_frames <= length or blend < 2:
+    # Wherever the film has room, and anywhere in the first half: from there joints lead on.
+    at = int(generator.integers(max(length - n_frames, length // 2) + 1))
+    if at + n_frames <= length or blend < 2:
         # A track too short for a joint holds its last frame.
-        places = np.minimum(np.arange(n_frames), length - 1).astype(float)
+        places = np.minimum(at + np.arange(n_frames), length - 1).astype(float)
         return np.column_stack([places, places, np.zeros(n_frames)])
     leaves, joins = _joints(track, blend)
     rows: list[tuple[float, float, float]] = []
-    at = 0
     while len(rows) < n_frames:
         ahead = np.nonzero(leaves > at)[0]
         chosen = ahead[generator.integers(ahead.size)] if ahead.size else 0
@@ -152,10 +157,25 @@ def _joints(track: Motion, blend: int, count: int = 6) -> tuple[Int[np.ndarray, 
     joins = np.arange(0, max(length // 2 - blend, 1))
     # The cross-fade is symmetric, so compare the states at its middle.
     middle = blend // 2
-    cost = np.linalg.norm(feature[leaves + middle - 1][:, None] - feature[joins + middle][None], axis=2)
-    order = np.argsort(cost, axis=None)[: count * 20 : 20]
-    rows, columns = np.unravel_index(order, cost.shape)
-    return leaves[rows], joins[columns]
+    best = _closest_pairs(feature[leaves + middle - 1], feature[joins + middle], count * 20)[::20]
+    return leaves[best[:, 0]], joins[best[:, 1]]
+
+
+def _closest_pairs(
+    ones: Float[np.ndarray, "ones features"], others: Float[np.ndarray, "others features"], count: int
+) -> Int[np.ndarray, "pairs 2"]:
+    """Rows of the `count` pairs that differ least, closest first, gathered over blocks of `ones`."""
+    costs, pairs = np.zeros(0), np.zeros((0, 2), np.int64)
+    block = max(1, _PAIRS_AT_ONCE // len(others))
+    for first in range(0, len(ones), block):
+        apart = cdist(ones[first : first + block], others)
+        few = np.argpartition(apart, min(count, apart.size) - 1, axis=None)[:count]
+        rows, columns = np.unravel_index(few, apart.shape)
+        costs = np.concatenate([costs, apart[rows, columns]])
+        pairs = np.concatenate([pairs, np.column_stack([first + rows, columns])])
+        kept = np.argsort(costs, kind="stable")[:count]
+        costs, pairs = costs[kept], pairs[kept]
+    return pairs
 
 
 def _interpolated(
