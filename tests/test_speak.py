@@ -170,12 +170,30 @@ def test_still_is_the_films_frame(
     (tmp_path / "film.mp4").unlink()
     speak_still(portrait, sound, tmp_path / "a.png", at_s=0.81)
     assert [np.array_equal(image, read_image(tmp_path / "a.png")) for image in shown].index(True) == 20
-    for at_s in (1.4, -0.1):
+    for at_s in (1.4, -0.1, -0.01, float("nan"), float("inf")):
         with pytest.raises(InputError, match=r"outside the sound.*1\.32 s"):
             speak_still(portrait, sound, tmp_path / "b.png", at_s=at_s)
     with pytest.raises(InputError, match=r"\.png or \.jpg"):
         speak_still(portrait, sound, tmp_path / "b.mp4", at_s=0.5)
     assert names(tmp_path) == ["a.png"]
+
+
+def test_still_names_the_frame_that_begins_then(
+    portrait: Portrait, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Times such as 1.16 s, 29 frames, have no exact binary number."""
+    write_wav(tmp_path / "voice.wav", np.zeros(round(2.4 * RATE_HZ), np.float32), RATE_HZ)
+    asked: list[list[int]] = []
+    conditions = Portrait.conditions
+
+    def noted(self: Portrait, features: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+        asked.append(ids.tolist())
+        return conditions(self, features, ids)
+
+    monkeypatch.setattr(Portrait, "conditions", noted)
+    for at_s in (0.0, 0.0399, 0.04, 1.16, 1.199, 2.28, 2.32):
+        speak_still(portrait, tmp_path / "voice.wav", tmp_path / "a.png", at_s=at_s)
+    assert asked == [[0], [0], [1], [29], [29], [57], [58]]
 
 
 def test_what_holds_no_sound_is_refused(portrait: Portrait, tmp_path: Path) -> None:

@@ -90,7 +90,8 @@ def speak_still(
     camera = _camera(portrait, size)
     features = _features(portrait, sound)
     n_frames = math.ceil(features.shape[0] / 2)
-    frame = int(at_s * FPS)
+    # Rounded first: 1.16 s is frame 29, but 1.16 * 25 is a little less than 29. What is not finite lies outside, too.
+    frame = math.floor(round(at_s * FPS, 6)) if math.isfinite(at_s) else -1
     if not 0 <= frame < n_frames:
         raise InputError(f"--still {at_s} lies outside the sound {sound}, which lasts {n_frames / FPS:.2f} s.")
     path = _motion(portrait, motion, n_frames, seed)
