@@ -32,7 +32,7 @@ class ModelFile:
 
 
 def cache_folder() -> Path:
-    """The folder of model files: ``$LOQUENT_CACHE``, else ``loquent`` in ``$XDG_CACHE_HOME`` or ``~/.cache``. It may not exist yet."""
+    """``$LOQUENT_CACHE``, else ``loquent`` in ``$XDG_CACHE_HOME`` or ``~/.cache``; the folder may not exist yet."""
     chosen = os.environ.get(CACHE_VARIABLE)
     if chosen:
         return Path(chosen).expanduser()

@@ -7,7 +7,7 @@ import torch
 
 from loquent.actor.expression import Expression
 from loquent.actor.head import EYE_ROW, MOUTH_ROW
-from loquent.actor.scene import Actor, volume_points
+from loquent.actor.scene import ORIGIN_CM, UNITS_PER_CM, Actor
 from loquent.actor.script import Stance, make_script
 from loquent.geometry.cameras import project
 
@@ -25,7 +25,10 @@ def script():
 
 
 def _pixels(actor, points_cm, pose):
-    return project(torch.from_numpy(volume_points(points_cm)), torch.from_numpy(pose), actor.camera).numpy()
+    volume = ((points_cm - ORIGIN_CM) * UNITS_PER_CM)[
+        ..., [1, 2, 0]
+    ]  # x up, y towards the camera, z to the picture's right
+    return project(torch.from_numpy(volume), torch.from_numpy(pose), actor.camera).numpy()
 
 
 def test_the_same_frame_is_drawn_the_same(actor, script):

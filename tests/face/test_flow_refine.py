@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 from synthetic_face import apart_deg, look_at, make_face
 
-from loquent.face.flow_refine import refine_with_flow, refine_with_tracks
+from loquent.face import flow_refine
+from loquent.face.flow_refine import refine_with_flow
 from loquent.face.flow_tracks import WINDOW, FlowTracks, follow_points, skull_mask
 from loquent.face.head_pose import fit_head_pose
 
@@ -73,7 +74,8 @@ def test_tracks_take_the_landmarks_common_trembling_out() -> None:
     ]
     stray = np.random.default_rng(9).normal(200, 30, (5, tracks[0].places_px.shape[1], 2))
     tracks.append(FlowTracks(0, stray, np.ones(stray.shape[:2], bool)))
-    fine = refine_with_tracks(tracks, points, rough, seen.camera)
+    anchors, start = flow_refine._landmarks(points, rough, seen.camera), flow_refine._unpack(rough.world_from_camera)
+    fine = flow_refine._refine(tracks, anchors, start, points, rough, seen.camera)
 
     def errors(poses: object) -> float:
         found = poses.world_from_camera  # type: ignore[attr-defined]

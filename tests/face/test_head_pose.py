@@ -12,7 +12,6 @@ from loquent.face import bundle, indices
 from loquent.face.head_pose import (
     EYE_CORNERS_APART_M,
     HeadPoses,
-    estimate_focal,
     fit_head_pose,
     prior_focal,
     rotation_angles_deg,
@@ -147,14 +146,9 @@ def test_landmarks_on_one_point_are_refused() -> None:
         fit_head_pose(np.ones((4, 478, 3)), Camera.centred(450, 450, 1200.0))
 
 
-def test_the_prior_focal_scales_with_the_picture_and_is_kept_when_the_clip_is_silent() -> None:
+def test_the_prior_focal_scales_with_the_picture() -> None:
     assert prior_focal(450, 450) == pytest.approx(1200)
     assert prior_focal(512, 512) == pytest.approx(1365.33, abs=0.01)
-    seen = look_at(still(20), seed=11, noise_px=1.5, spread_deg=4)
-    scan = estimate_focal(seen.points_px, 450, 450)
-    assert scan.is_prior
-    assert scan.focal_px == pytest.approx(1200)
-    assert len(scan.focals_px) == len(scan.errors_px)
 
 
 def test_adjustment_reaches_what_a_general_solver_reaches() -> None:

@@ -145,7 +145,6 @@ def test_frozen_head_equals_the_plain_one(n: int, monkeypatch: pytest.MonkeyPatc
     assert n < 300 or plain.density.std() > 0.1 * plain.density.mean(), "the field is too flat to tell"
     assert_values_match(density, plain.density, rtol=1e-4, atol=1e-5)
     assert_values_match(colour, plain.colour, rtol=0.0, atol=1e-4)
-    assert_values_match(frozen.density(positions), plain.density, rtol=1e-4, atol=1e-5)
 
 
 def test_config_names_the_wrong_value() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.ops.ray_march import RaySamples, march_rays
-from loquent.rendering.cells import from_morton, pack_bits, to_morton, unpack_bits
+from loquent.rendering.cells import from_morton, unpack_bits
 from loquent.rendering.layers import head_over
 from loquent.rendering.occupancy import HEAD_BOX
 from loquent.rendering.render import FieldSamples, RenderedRays, original_waves, render_samples, render_waves
@@ -105,12 +105,9 @@ def test_occupancy_survives_morton_order_and_bits(
     weights: dict[str, Tensor], occupied: Tensor, gen: ModuleType
 ) -> None:
     density = weights["density_grid"][0]
-    assert torch.equal(to_morton(from_morton(density, 128)), density)
-    assert torch.equal(pack_bits(to_morton(occupied)), weights["density_bitfield"])
     assert torch.equal(from_morton(density, 128) > 10, occupied)
-    assert int(
-        to_morton(torch.arange(128**3).view(128, 128, 128))[gen.interleave(*np.array([[5], [77], [126]]))[0]]
-    ) == ((5 * 128 + 77) * 128 + 126)
+    place = int(gen.interleave(*np.array([[5], [77], [126]]))[0])
+    assert from_morton(torch.arange(128**3), 128)[5, 77, 126] == place
 
 
 def test_near_and_far(frame: dict[str, Tensor], samples: RaySamples) -> None:

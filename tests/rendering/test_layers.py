@@ -6,8 +6,8 @@ from torch import Tensor
 
 from loquent.geometry.cameras import Camera, pixel_plane, pixel_rays
 from loquent.ops.ray_march import march_rays
-from loquent.rendering.layers import Region, box_region, head_over, head_region, torso_over
-from loquent.rendering.occupancy import HEAD_BOX
+from loquent.rendering.layers import Region, box_region, head_over, torso_over
+from loquent.rendering.occupancy import HEAD_BOX, occupied_box
 from loquent.rendering.torso import TorsoOccupancy, render_torso
 
 FRONTAL = torch.tensor([[0, -1.0, 0, 0.1], [0, 0, -1.0, 2.8], [1.0, 0, 0, 0.2], [0, 0, 0, 1]])
@@ -31,7 +31,7 @@ def test_no_ray_outside_the_region_meets_an_occupied_cell() -> None:
     camera = Camera(61, 75, 110.0, 90.0, 40.0, 25.0)
     occupied = torch.zeros(32, 32, 32, dtype=torch.bool)
     occupied[14:19, 10:20, 13:17] = True
-    region = head_region(occupied, FRONTAL, camera)
+    region = box_region(occupied_box(occupied), FRONTAL, camera)
     assert 0 < region.top < region.bottom < 61
     assert 0 < region.left < region.right < 75
     rows, columns = Region(0, 61, 0, 75).pixels()
@@ -47,8 +47,6 @@ def test_no_ray_outside_the_region_meets_an_occupied_cell() -> None:
 
 def test_regions_at_the_limits() -> None:
     camera = Camera.centred(40, 50, 60.0)
-    nothing = torch.zeros(8, 8, 8, dtype=torch.bool)
-    assert head_region(nothing, FRONTAL, camera) == Region(0, 0, 0, 0)
     inside = FRONTAL.clone()
     inside[1, 3] = 0.2
     assert box_region(HEAD_BOX, inside, camera) == Region(0, 40, 0, 50)

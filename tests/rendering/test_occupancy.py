@@ -81,23 +81,6 @@ def test_density_fades_and_the_threshold_follows_the_mean() -> None:
     assert not bool(occupancy.occupied[:3].any())
 
 
-def test_a_partial_update_leaves_other_cells_alone() -> None:
-    occupancy = OccupancyGrid(cells=32)
-    generator = torch.Generator().manual_seed(0)
-    occupancy.update(ball, generator=generator)
-    before, asked = occupancy.density.clone(), []
-
-    def watched(positions: Tensor) -> Tensor:
-        asked.append(positions)
-        return ball(positions)
-
-    n_occupied = int((occupancy.occupied & grid.cells_in_box(HEAD_BOX, 32)).sum())
-    occupancy.update(watched, generator=generator, n_random=50, chunk=128)
-    assert n_occupied < sum(len(positions) for positions in asked) <= n_occupied + 50 + 128
-    assert bool((occupancy.density[:, :7] == before[:, :7]).all())  # outside the box
-    assert int(occupancy.occupied.sum()) > 0.8 * n_occupied
-
-
 def test_unseen_cells_never_come_back() -> None:
     camera = Camera.centred(48, 48, 150.0)
     occupancy, visibility = OccupancyGrid(cells=16), VisibilityGrid(cells=16)

@@ -98,13 +98,11 @@ def test_equal_waves_stop_at_the_cap_and_the_originals_may_pass_it(view: tuple[T
     assert (int(ours.n_samples.max()), int(theirs.n_samples.max())) == (16, 18)
 
 
-def test_gradients_reach_the_field_and_the_camera(view: tuple[Tensor, Tensor]) -> None:
-    directions = view[1]
-    origins = view[0].clone().requires_grad_()
+def test_gradients_reach_the_field(view: tuple[Tensor, Tensor]) -> None:
+    origins, directions = view
     samples = march_rays(origins, directions, EVERYTHING, box=HEAD_BOX, max_samples=50, pad_to=64)
-    where = origins[samples.ray_ids] + (samples.t - samples.steps)[:, None] * directions[samples.ray_ids]
     field = Ball()
-    result = render_samples(field, samples, directions, positions=where, chunk=64)
+    result = render_samples(field, samples, directions, chunk=64)
     assert result.weights is not None
     parts = (result.colour, result.opacity, result.depth, result.weights, *result.summed.values())
     loss = sum((part.square().sum() for part in parts), torch.zeros(()))
@@ -112,15 +110,12 @@ def test_gradients_reach_the_field_and_the_camera(view: tuple[Tensor, Tensor]) -
     assert field.density.grad is not None
     assert field.density.grad.isfinite()
     assert field.density.grad != 0
-    assert origins.grad is not None
-    hit = result.opacity > 0.1
-    assert (origins.grad[hit] != 0).any(dim=1).all()
     step = 1e-2
     with torch.no_grad():
         losses = []
         for change in (step, -step):
             moved = Ball(40.0 + change)
-            again = render_samples(moved, samples, directions, positions=where, chunk=64)
+            again = render_samples(moved, samples, directions, chunk=64)
             assert again.weights is not None
             parts = (again.colour, again.opacity, again.depth, again.weights, *again.summed.values())
             losses.append(sum((part.double().square().sum() for part in parts), torch.zeros(())))

@@ -75,11 +75,6 @@ def _to_camera_axes(cm: Float[np.ndarray, "*points 3"]) -> Float[np.ndarray, "*p
     return np.asarray((cm - ORIGIN_CM) * np.array([UNITS_PER_CM, -UNITS_PER_CM, -UNITS_PER_CM]))
 
 
-def volume_points(cm: Float[np.ndarray, "*points 3"]) -> Float[np.ndarray, "*points 3"]:
-    """Sculpture points in the volume frame (x up, y towards the camera, z to the image's right)."""
-    return np.asarray(((cm - ORIGIN_CM) * UNITS_PER_CM)[..., [1, 2, 0]])
-
-
 @dataclass(frozen=True)
 class _Rigid:
     rotation: Float[np.ndarray, "3 3"]

@@ -132,11 +132,6 @@ class Clip:
             raise ClipError(f"The clip {folder} lacks {missing[0]}{others}. Run `loquent prepare` again to restore it.")
         return cls(folder, info, track)
 
-    def save_info_and_track(self) -> None:
-        """Write clip.json and track.safetensors; the pictures and sound are written by the steps of `prepare`."""
-        write_track(self.folder, self.track)
-        write_info(self.folder, self.info)
-
     @property
     def n_frames(self) -> int:
         """Number of usable frames."""
@@ -161,10 +156,6 @@ class Clip:
     def eye(self) -> Float[Tensor, "frames"]:
         """The field's eye condition: mean closure of both eyes, 0 = open, 1 = closed (SPEC 1.5)."""
         return self.track.blink.mean(dim=1)
-
-    def time_s(self, i: int) -> float:
-        """Seconds from the start of sound.wav to frame `i`."""
-        return float(self.track.frame_ids[i]) / self.info.fps
 
     def frame(self, i: int) -> UInt8[np.ndarray, "height width 3"]:
         """The picture as filmed, cropped and resized."""

@@ -30,8 +30,6 @@ class Checkpoint:
     """The model by the names the program gave, on the CPU; trained tensors in float32."""
     global_step: int
     """Training steps done."""
-    is_averaged: bool
-    """Whether the trained tensors are the running average (EMA) instead of the last step's."""
 
     @classmethod
     def read(cls, path: Path, *, ema: bool = False) -> "Checkpoint":
@@ -61,7 +59,7 @@ class Checkpoint:
                     )
                 tensors[name] = value.detach().float()
         step = state.get("global_step", 0)
-        return cls(path, tensors, step if isinstance(step, int) else 0, ema)
+        return cls(path, tensors, step if isinstance(step, int) else 0)
 
     def take(self, name: str) -> Tensor:
         """One tensor by its name.

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from jaxtyping import Float, Int
-from scipy.signal import butter, sosfiltfilt
+from jaxtyping import Float
 
-from loquent.errors import InputError, PreparationError
+from loquent.errors import PreparationError
 from loquent.face import indices
 from loquent.face.alignment import aligned_faces, mean_face
 
@@ -44,12 +43,6 @@ class ExpressionBasis:
     """Motion per unit of each coefficient."""
     opening_spread: float
     """Standard deviation of the lip opening over the training frames, in distances between the outer eye corners."""
-    explained: Float[np.ndarray, "coefficients"]
-    """Share of the training frames' variance that each coefficient explains; falling from the second on."""
-    drift_hz: float | None
-    """Motion slower than this is taken out before, None: nothing is."""
-    fps: float
-    """Frame rate that `drift_hz` refers to."""
 
     @classmethod
     def fit(
@@ -57,9 +50,6 @@ class ExpressionBasis:
         points_px: Float[np.ndarray, "frames 478 3"],
         n_train: int,
         n_coefficients: int = 8,
-        *,
-        drift_hz: float | None = None,
-        fps: float = 25.0,
     ) -> "ExpressionBasis":
         """Learn the basis from the first `n_train` frames; frames holding NaN are left out.
 
@@ -67,8 +57,6 @@ class ExpressionBasis:
             points_px: landmarks of :func:`loquent.face.landmarks.detect_all`.
             n_train: frames that may be looked at.
             n_coefficients: numbers per frame.
-            drift_hz: take slower motion (posture, tracking) out, e.g. 0.2; None keeps it.
-            fps: frames per second.
 
         Raises:
             PreparationError: fewer training frames with a face than coefficients + 1.
@@ -80,10 +68,9 @@ class ExpressionBasis:
                 f"but there are {int(seen.sum())}. Use a longer video, or ask for fewer."
             )
         face = mean_face(points_px[:n_train][seen].astype(np.float64))
-        motions = _mouth(points_px[:n_train], face, drift_hz, fps)[seen]
+        motions = _mouth(points_px[:n_train], face)[seen]
         mean = motions.mean(axis=0)
         motions -= mean
-        total = max(float((motions**2).sum()), 1e-30)
         opening = motions @ _GAP
         opening_spread = max(float(opening.std()), 1e-9)
         by_opening = (opening / opening_spread) @ motions / len(motions)  # regression of the motion on the opening
@@ -93,47 +80,21 @@ class ExpressionBasis:
         components = np.vstack([by_opening, directions[: n_coefficients - 1] * spread[:, None]])
         largest = np.take_along_axis(components, np.abs(components).argmax(axis=1, keepdims=True), axis=1)
         components[1:] *= np.sign(largest[1:])  # else a sign would depend on the linear algebra library
-        explained = (components**2).sum(axis=1) * len(motions) / total
-        return cls(face, mean, components, opening_spread, explained, drift_hz, fps)
+        return cls(face, mean, components, opening_spread)
 
     def coefficients(self, points_px: Float[np.ndarray, "frames 478 3"]) -> Float[np.ndarray, "frames coefficients"]:
         """Mouth shape of each frame: mean 0 and variance 1 over the training frames; NaN on frames without landmarks."""
-        motions = _mouth(points_px, self.mean_face, self.drift_hz, self.fps) - self.mean
+        motions = _mouth(points_px, self.mean_face) - self.mean
         opening = motions @ _GAP / self.opening_spread
         rest = motions - np.outer(opening, self.components[0])
         lengths = np.maximum((self.components[1:] ** 2).sum(axis=1), 1e-30)
         return np.column_stack([opening, rest @ self.components[1:].T / lengths])
 
-    def mouth(self, coefficients: Float[np.ndarray, "frames coefficients"]) -> Float[np.ndarray, "frames points 3"]:
-        """Positions of :data:`POINTS` over the mean face, in units of the distance between the outer eye corners."""
-        flat = self.mean + coefficients @ self.components
-        shape = flat.reshape(len(coefficients), len(POINTS), 3)
-        return np.asarray(shape / np.array([1.0, 1.0, _DEPTH_TRUST]))
 
-    @property
-    def points(self) -> Int[np.ndarray, "points"]:
-        """Landmark numbers of what :meth:`mouth` returns."""
-        return np.array(POINTS, dtype=np.int64)
-
-
-def _mouth(points_px: np.ndarray, face: np.ndarray, drift_hz: float | None, fps: float) -> np.ndarray:
+def _mouth(points_px: np.ndarray, face: np.ndarray) -> np.ndarray:
     """Mouth points laid over `face` and flattened, [F, 57 * 3]."""
     shapes = aligned_faces(points_px, face)[:, list(POINTS)] * np.array([1.0, 1.0, _DEPTH_TRUST])
-    motions = shapes.reshape(len(points_px), -1)
-    return motions if drift_hz is None else _without_drift(motions, drift_hz, fps)
-
-
-def _without_drift(motions: np.ndarray, drift_hz: float, fps: float) -> np.ndarray:
-    """High-pass each column without a shift in time, keeping its mean; gaps are bridged and stay NaN."""
-    if not 0 < drift_hz < fps / 2:
-        raise InputError(f"Drift must lie between 0 and {fps / 2:g} Hz (half of {fps:g} fps), not at {drift_hz:g} Hz.")
-    seen = np.flatnonzero(np.isfinite(motions[:, 0]))
-    filled = np.stack([np.interp(np.arange(len(motions)), seen, column[seen]) for column in motions.T], axis=1)
-    padding = min(len(filled) - 1, int(2 * fps / drift_hz))
-    fast = sosfiltfilt(butter(2, drift_hz, "highpass", fs=fps, output="sos"), filled, axis=0, padlen=padding)
-    fast += filled.mean(axis=0)
-    fast[~np.isfinite(motions[:, 0])] = np.nan
-    return np.asarray(fast)
+    return np.asarray(shapes.reshape(len(points_px), -1))
 
 
 __all__ = ["POINTS", "ExpressionBasis"]

@@ -73,14 +73,6 @@ def refine_with_flow(
     return _refine(tracks, landmarks.beside(references), start, points_px, poses, part_camera)
 
 
-def refine_with_tracks(
-    tracks: list[FlowTracks], points_px: Float[np.ndarray, "frames 478 3"], poses: HeadPoses, camera: Camera
-) -> HeadPoses:
-    """Only the last bundle adjustment of :func:`refine_with_flow`, for tracks that are already there."""
-    landmarks = _landmarks(points_px, poses, camera)
-    return _refine(tracks, landmarks, _unpack(poses.world_from_camera), points_px, poses, camera)
-
-
 def _landmarks(points_px: np.ndarray, poses: HeadPoses, camera: Camera) -> Anchors:
     """The rigid landmarks as anchors; those of a frame together count like `_LANDMARK_COUNT`."""
     spread_px = _LANDMARK_SPREAD * max(camera.height, camera.width)
@@ -139,4 +131,4 @@ def _place_group(tracks: FlowTracks, start: Poses, poses: HeadPoses, camera: Cam
     return PointGroup(slice(i, i + seen_px.shape[1]), seen_px, is_seen, places, places.copy())
 
 
-__all__ = ["refine_with_flow", "refine_with_tracks"]
+__all__ = ["refine_with_flow"]

@@ -54,20 +54,6 @@ class HeadPoses:
         return np.asarray(np.isfinite(self.error_px))
 
 
-@dataclass(frozen=True)
-class FocalScan:
-    """What a clip says about its focal length."""
-
-    focal_px: float
-    """The focal length to use."""
-    is_prior: bool
-    """True when the clip does not say clearly otherwise, so that the prior was kept."""
-    focals_px: Float[np.ndarray, "focals"]
-    """Focal lengths tried."""
-    errors_px: Float[np.ndarray, "focals"]
-    """Robust root mean square re-projection error at each."""
-
-
 def prior_focal(height: int, width: int) -> float:
     """Focal length in pixels assumed for a head crop of this size."""
     return PRIOR_FOCAL_PX / 450.0 * max(height, width)
@@ -111,43 +97,6 @@ def fit_head_pose(
     error_px = np.full(len(seen), np.nan)
     error_px[seen] = np.median(np.linalg.norm(result.residual_px, axis=-1), axis=1)
     return HeadPoses(world_from_camera, shape, numbers, result.weights, error_px, head)
-
-
-def estimate_focal(
-    points_px: Float[np.ndarray, "frames 478 3"],
-    height: int,
-    width: int,
-    *,
-    n_frames: int = 60,
-    clear_gain: float = 0.03,
-) -> FocalScan:
-    """Ask the clip for its focal length; keep the prior unless it answers clearly.
-
-    Poses and shape are fitted anew at each of seven focal lengths from 0.4 to 2.5 times the prior, on `n_frames` evenly
-    spaced frames. The best is taken only where it lowers the error of the prior by the share `clear_gain` and lies inside
-    the range tried: landmark noise of a network does not average out, so a shallow minimum means nothing.
-
-    Raises:
-        PreparationError: see :func:`fit_head_pose`.
-    """
-    seen = np.flatnonzero(np.isfinite(points_px).all(axis=(1, 2)))
-    some = (
-        points_px[seen[np.unique(np.linspace(0, max(len(seen) - 1, 0), n_frames).astype(int))]]
-        if len(seen)
-        else points_px
-    )
-    prior = prior_focal(height, width)
-    focals = prior * np.geomspace(0.4, 2.5, 7)
-    errors = np.array(
-        [_robust_rms(fit_head_pose(some, Camera.centred(height, width, float(f)), n_rounds=1)) for f in focals]
-    )
-    best, at_prior = int(errors.argmin()), float(np.interp(prior, focals, errors))
-    is_clear = 0 < best < len(focals) - 1 and errors[best] < (1 - clear_gain) * at_prior
-    return FocalScan(float(focals[best]) if is_clear else prior, not is_clear, focals, errors)
-
-
-def _robust_rms(poses: HeadPoses) -> float:
-    return float(np.sqrt(np.nanmean(poses.error_px**2)))
 
 
 def _similarity(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
@@ -216,9 +165,7 @@ __all__ = [
     "EYE_CORNERS_APART_M",
     "MIN_FRAMES",
     "PRIOR_FOCAL_PX",
-    "FocalScan",
     "HeadPoses",
-    "estimate_focal",
     "fit_head_pose",
     "prior_focal",
     "rotation_angles_deg",

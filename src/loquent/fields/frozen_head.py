@@ -81,15 +81,6 @@ class FrozenHead:
             self._rays = (directions, along)
         return self._rays[1]
 
-    @torch.inference_mode()
-    def density(self, positions: Float[Tensor, "samples 3"]) -> Float[Tensor, "samples"]:
-        """Density alone."""
-        density = positions.new_empty(len(positions))
-        for first in range(0, len(positions), BLOCK):
-            block = slice(first, first + BLOCK)
-            torch.exp(self._density_features(positions[block]) @ self._density_out, out=density[block])
-        return density
-
     def _density_features(self, positions: Tensor) -> Tensor:
         """Last hidden layer of the density net [samples, 64]."""
         features: Tensor = self._planes(positions)

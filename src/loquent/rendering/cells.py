@@ -78,13 +78,6 @@ def from_morton(values: Shaped[Tensor, "n"], cells: int) -> Shaped[Tensor, "cell
     return values[_morton_codes(cells)]
 
 
-def to_morton(values: Shaped[Tensor, "cells cells cells"]) -> Shaped[Tensor, "n"]:
-    """The inverse of :func:`from_morton`."""
-    ordered = torch.empty_like(values.reshape(-1))
-    ordered[_morton_codes(values.shape[0])] = values
-    return ordered
-
-
 def unpack_bits(bits: UInt8[Tensor, "bytes"]) -> Bool[Tensor, "n"]:
     """Eight cells a byte, the lowest bit first, as `density_bitfield` of the original checkpoints."""
     return ((bits[:, None] >> torch.arange(8, device=bits.device)) & 1).bool().reshape(-1)

@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from loquent.geometry.cameras import Camera, project
 from loquent.ops.ray_march import Box
-from loquent.rendering.occupancy import HEAD_BOX, occupied_box
 
 
 def torso_over(
@@ -48,21 +47,6 @@ class Region:
         """Row and column of each pixel, row by row."""
         rows, columns = torch.arange(self.top, self.bottom), torch.arange(self.left, self.right)
         return rows.repeat_interleave(self.width), columns.repeat(self.height)
-
-
-def head_region(
-    occupied: Bool[Tensor, "cells cells cells"],
-    world_from_camera: Float[Tensor, "4 4"],
-    camera: Camera,
-    box: Box = HEAD_BOX,
-) -> Region:
-    """The pixels whose rays can meet an occupied cell: the picture of the box around all of them.
-
-    The whole picture when part of that box lies beside or behind the camera; empty when nothing is occupied.
-    """
-    if not bool(occupied.any()):
-        return Region(0, 0, 0, 0)
-    return box_region(occupied_box(occupied, box), world_from_camera, camera)
 
 
 def box_region(box: Box, world_from_camera: Float[Tensor, "4 4"], camera: Camera) -> Region:

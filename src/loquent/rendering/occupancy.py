@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from loquent.geometry.cameras import Camera, project
@@ -44,22 +44,20 @@ class OccupancyGrid(nn.Module):
         density_function: DensityFunction,
         *,
         generator: torch.Generator,
-        n_random: int | None = None,
         decay: float = 0.95,
         threshold: float = 10.0,
         chunk: int = 8192,
     ) -> None:
-        """Ask the field at a random point of cells, and mark again which are occupied.
+        """Ask the field at a random point of every cell, and mark again which are occupied.
 
         Args:
             density_function: density at positions, under a condition that the caller draws anew for each update.
-            generator: of the random points (and cells).
-            n_random: ask this many random cells of the box and all occupied ones; nothing = every cell, as the papers.
+            generator: of the random points.
             decay: what is left of the old density.
             threshold: densities above it, or above the grid's mean, are occupied.
             chunk: the function is always called with this many points.
         """
-        index = self._all_cells() if n_random is None else self._some_cells(n_random, generator)
+        index = torch.arange(self.cells**3, device=self.density.device)
         fresh = torch.full_like(self.density, -1).view(-1)
         for part in torch.split(index, chunk):
             # Repeats the first cell to fill the last chunk: arrays of one shape are much faster to multiply.
@@ -72,16 +70,6 @@ class OccupancyGrid(nn.Module):
         self.density.copy_(torch.where(updated, torch.maximum(self.density * decay, fresh), self.density))
         mean = self.density.clamp(min=0).mean()
         self.occupied.copy_(self.density > mean.clamp(max=threshold))
-
-    def _all_cells(self) -> Int[Tensor, "points"]:
-        return torch.arange(self.cells**3, device=self.density.device)
-
-    def _some_cells(self, n_random: int, generator: torch.Generator) -> Int[Tensor, "points"]:
-        usable = grid.cells_in_box(self.box, self.cells).to(self.density.device) & (self.density >= 0)
-        candidates = (usable & ~self.occupied).view(-1).nonzero()[:, 0]
-        drawn = torch.randint(max(len(candidates), 1), (n_random,), generator=generator, device=generator.device)
-        drawn = candidates[torch.unique(drawn.to(candidates.device))] if len(candidates) else candidates
-        return torch.cat([(usable & self.occupied).view(-1).nonzero()[:, 0], drawn])
 
 
 class VisibilityGrid(nn.Module):

@@ -82,15 +82,13 @@ def render_samples(
     samples: RaySamples,
     directions: Float[Tensor, "rays 3"],
     *,
-    positions: Float[Tensor, "samples 3"] | None = None,
     chunk: int = CHUNK,
 ) -> RenderedRays:
     """Ask the field at every sample and composite, with gradients.
 
-    `samples` should be padded to a multiple of `chunk`. `positions` replaces theirs, for gradients to camera poses.
+    `samples` should be padded to a multiple of `chunk`.
     """
-    where = samples.positions if positions is None else positions
-    answers = _ask(field, where, directions, samples.ray_ids, chunk)
+    answers = _ask(field, samples.positions, directions, samples.ray_ids, chunk)
     values = torch.cat([answers.colour, samples.t[:, None], *_columns(answers.averaged)], dim=1)
     result = composite(answers.density, values, samples.steps, samples.ray_starts)
     sums = _plain_sums(answers, samples.ray_starts, result.n_used)

@@ -42,38 +42,14 @@ def frame_windows(
     return cut.transpose(1, 2).contiguous()
 
 
-def audio_context(
-    windows: Float[Tensor, "frames width length"], i: int, size: int = CONTEXT_SIZE, *, n_ahead: int | None = None
-) -> Float[Tensor, "{size} width length"]:
-    """The windows of the frames around frame `i`: `size` consecutive ones, zero outside.
-
-    The last `n_ahead` are frame i and those after it; by default half, i - 4 to i + 3 (SPEC 1.6, the papers' ``att
-    2``). 0 gives the frames before i only (``att 1``).
-
-    Raises:
-        InputError: `size` is not positive, or `n_ahead` is not in 0 to `size`.
-    """
-    n_ahead = size - size // 2 if n_ahead is None else n_ahead
-    if size < 1 or not 0 <= n_ahead <= size:
-        raise InputError(
-            f"A context needs a positive size and 0 <= n_ahead <= size; size {size}, n_ahead {n_ahead} was asked for."
-        )
-    first = i + n_ahead - size
-    context = windows.new_zeros(size, *windows.shape[1:])
-    begin, end = max(0, first), min(windows.shape[0], first + size)
-    if begin < end:
-        context[begin - first : end - first] = windows[begin:end]
-    return context
-
-
 def frame_contexts(
     features: Float[Tensor, "steps width"], frame_ids: Int[Tensor, "frames"], *, length: int = WINDOW_LENGTH
 ) -> Float[Tensor, "frames context width {length}"]:
     """The context of each frame of the 25 fps timeline: windows of the frames four before to three after it.
 
     A window of two steps holds the frame's own, 2k and 2k + 1, as the originals' HuBERT features do (SPEC 1.6).
-    Unlike :func:`audio_context`, neighbours come from the sound itself, so they exist at the border of a split and where
-    frames were dropped (SPEC 8.1, item 13).
+    Unlike the originals', neighbours come from the sound itself, so they exist at the border of a split and where frames were
+    dropped (SPEC 8.1, item 13).
     """
     around = torch.arange(-(CONTEXT_SIZE // 2), CONTEXT_SIZE - CONTEXT_SIZE // 2, device=frame_ids.device)
     ids = frame_ids.long()[:, None] + around
