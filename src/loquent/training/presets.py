@@ -170,7 +170,7 @@ _QUICK_HEAD = HeadStageConfig(
     lr_grid=3e-2,
     lr_net=6e-3,
     lr_end=0.1,
-    predicted=0.5,
+    predicted=0.25,
     condition_noise=0.1,
 )
 _QUICK_FINE = HeadStageConfig(
@@ -186,7 +186,7 @@ _QUICK_FINE = HeadStageConfig(
     lr_start=0.1,
     lr_end=0.02,
     patch=32,
-    predicted=1.0,
+    predicted=0.5,
     condition_noise=0.1,
 )
 QUICK = Preset(
