@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
+from loquent.fields.er_nerf_ablations import AblationConfig, BackboneHead, ConcatHead, FeatureAttentionHead
 from loquent.fields.frozen_head import FrozenHead
 from loquent.fields.head import HeadCondition, unfolded
 from loquent.fields.kinds import describe_field, freeze, make_head
@@ -16,13 +17,13 @@ from loquent.nn.backbones import DenseTriplane, PositionNetwork
 from loquent.testing import assert_values_match
 
 BACKBONES = ("trihash", "dense_triplane", "grid3d", "mlp")
-FUSIONS = ("attention_channel", "attention_feature", "concat")
+FUSIONS = {"attention_channel": BackboneHead, "attention_feature": FeatureAttentionHead, "concat": ConcatHead}
 ALL = list(itertools.product(BACKBONES, FUSIONS))
 
 
-def lively_head(**sizes: Any) -> ErNerfHead:
+def lively_head(fusion: str, backbone: Any = "trihash") -> BackboneHead:
     torch.manual_seed(6)
-    head = ErNerfHead(ErNerfConfig(n_codes=3, **sizes))
+    head = FUSIONS[fusion](AblationConfig(n_codes=3, backbone=backbone))
     with torch.no_grad():
         for values in head.planes.parameters():
             if not isinstance(head.planes, PositionNetwork):
@@ -36,7 +37,7 @@ def some_samples(n: int) -> tuple[Tensor, Tensor]:
     return torch.rand(n, 3, generator=generator) * 2 - 1, directions / directions.norm(dim=1, keepdim=True)
 
 
-def some_condition(head: ErNerfHead, n_frames: int = 1) -> HeadCondition:
+def some_condition(head: BackboneHead, n_frames: int = 1) -> HeadCondition:
     generator = torch.Generator().manual_seed(9)
     audio = head.encode(torch.randn(n_frames, 8, 29, 16, generator=generator))
     return HeadCondition(audio, torch.rand(n_frames, 1, generator=generator), head.codes[:n_frames])
@@ -44,7 +45,7 @@ def some_condition(head: ErNerfHead, n_frames: int = 1) -> HeadCondition:
 
 @pytest.mark.parametrize(("backbone", "fusion"), ALL)
 def test_every_parameter_learns_and_belongs_to_one_group(backbone: str, fusion: str) -> None:
-    head = lively_head(backbone=backbone, fusion=fusion)
+    head = lively_head(fusion, backbone)
     positions, directions = some_samples(96)
     shown = head(positions, directions, some_condition(head, 2), torch.arange(96) % 2)
     assert shown.uncertainty is not None
@@ -61,7 +62,7 @@ def test_every_parameter_learns_and_belongs_to_one_group(backbone: str, fusion: 
 
 @pytest.mark.parametrize(("backbone", "fusion"), ALL)
 def test_what_renders_is_the_field(backbone: str, fusion: str) -> None:
-    head = lively_head(backbone=backbone, fusion=fusion)
+    head = lively_head(fusion, backbone)
     positions, directions = some_samples(30)
     with torch.no_grad():
         condition = some_condition(head)
@@ -74,21 +75,27 @@ def test_what_renders_is_the_field(backbone: str, fusion: str) -> None:
 
 @pytest.mark.parametrize(("backbone", "fusion"), ALL)
 def test_kind_and_sizes_make_the_same_field_again(backbone: str, fusion: str) -> None:
-    head = lively_head(backbone=backbone, fusion=fusion)
+    head = lively_head(fusion, backbone)
     again = make_head(describe_field(head))
     assert again.config == head.config
     again.load_state_dict(head.state_dict())
 
 
+def test_facts_of_portraits_that_named_the_papers_own_choices_make_the_plain_field() -> None:
+    plain = ErNerfHead(ErNerfConfig(n_codes=2))
+    again = make_head({**describe_field(plain), "backbone": "trihash", "fusion": "attention_channel"})
+    assert (type(again), again.config) == (ErNerfHead, plain.config)
+    with pytest.raises(TypeError, match="fusion"):
+        make_head({**describe_field(plain), "backbone": "trihash", "fusion": "concat"})
+
+
 def test_the_ways_of_fusing_differ_as_described() -> None:
     positions, _ = some_samples(40)
-    by_channel, by_feature, plain = (lively_head(fusion=fusion) for fusion in FUSIONS)
-    assert by_channel.audio_attention is not None
-    assert by_feature.audio_attention is not None
+    by_channel, by_feature, plain = (lively_head(fusion) for fusion in FUSIONS)
     assert by_channel.audio_attention.weights[-1].shape == (32, 64)
     assert by_feature.audio_attention.weights[-1].shape == (1, 64)
-    assert plain.audio_attention is None
-    assert plain.eye_attention is None
+    assert not hasattr(plain, "audio_attention")
+    assert not hasattr(plain, "eye_attention")
     with torch.no_grad():
         condition = some_condition(plain)
         features = plain.planes(positions)
@@ -98,10 +105,11 @@ def test_the_ways_of_fusing_differ_as_described() -> None:
 
 
 def test_the_default_is_the_released_model() -> None:
-    config = ErNerfConfig()
-    assert (config.backbone, config.fusion) == ("trihash", "attention_channel")
-    assert sum(values.numel() for values in ErNerfHead(config).parameters()) == 587_989
-    widths = {b: ErNerfHead(replace(config, n_codes=1, backbone=b)).planes.width for b in BACKBONES}  # type: ignore[arg-type]
+    plain, config = ErNerfHead(ErNerfConfig()), AblationConfig()
+    assert config.backbone == "trihash"
+    assert sum(values.numel() for values in plain.parameters()) == 587_989
+    BackboneHead(config).load_state_dict(plain.state_dict())
+    widths = {b: replace(config, backbone=b).position_encoder().width for b in BACKBONES}  # type: ignore[arg-type]
     assert widths == {"trihash": 36, "dense_triplane": 36, "grid3d": 32, "mlp": 36}
 
 

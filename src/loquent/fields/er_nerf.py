@@ -6,13 +6,10 @@ For a point x seen along direction d in a frame with audio a, eye closure e and 
     v = attention(f),  u = sigmoid(eye_attention(f))     which channels of the sound, and whether the eye, matter here
     [h, g] = density_net(f, a ⊙ v, e u)                  density exp(h), geometry feature g
     colour = colour_net(harmonics(d), g, c)
-
-`backbone` and `fusion` put other encoders in place of the planes, and other ways of bringing sound in: the paper's ablations
-(its Tables 4 and 5; sizes it does not state are our reading of SPEC 6.3).
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -29,13 +26,11 @@ from loquent.fields.head import (
     bounded_colour,
     per_sample,
 )
-from loquent.nn.backbones import DenseTriplane, PositionNetwork
-from loquent.nn.grid import GridEncoder, TriplaneEncoder
+from loquent.nn.grid import PositionEncoder, TriplaneEncoder
 from loquent.nn.mlp import Mlp
 from loquent.ops.directions import spherical_harmonics
 from loquent.ops.grid_encode import GridLayout
 
-_GRID_3D = GridLayout(3, levels=16, features=2, base=16, finest=2048, log2_entries=16, kind="tiled")
 _TABLE_DECAY = 0.01
 _ATTENTION_DECAY = 1e-4
 
@@ -44,10 +39,6 @@ _ATTENTION_DECAY = 1e-4
 class ErNerfConfig(SpeechHeadConfig):
     """Sizes of the field; the defaults are the released model's (SPEC 2.2 to 2.4)."""
 
-    backbone: Literal["trihash", "dense_triplane", "grid3d", "mlp"] = "trihash"
-    """What encodes positions: hashed planes (the paper's), planes without hashing, RAD-NeRF's 3-D grid, or NeRF's trunk."""
-    fusion: Literal["attention_channel", "attention_feature", "concat"] = "attention_channel"
-    """How the sound comes in: weighted channel by channel (the paper's), as a whole, or as it is, the eye too."""
     levels: int = 12
     """Resolutions per plane: 12 as in the released model, 14 as the paper says."""
     base: int = 64
@@ -64,15 +55,9 @@ class ErNerfConfig(SpeechHeadConfig):
         """Layout of each of the three planes; checks the grid's own fields."""
         return GridLayout(2, self.levels, 1, self.base, self.finest, self.log2_entries)
 
-    def position_encoder(self) -> TriplaneEncoder | DenseTriplane | GridEncoder | PositionNetwork:
-        """A new encoder of positions."""
-        if self.backbone == "trihash":
-            return TriplaneEncoder(self.planes, self.bound)
-        if self.backbone == "dense_triplane":
-            return DenseTriplane(bound=self.bound)
-        if self.backbone == "grid3d":
-            return GridEncoder(_GRID_3D, self.bound)
-        return PositionNetwork()
+    def position_encoder(self) -> PositionEncoder:
+        """A new encoder of positions: the three planes."""
+        return TriplaneEncoder(self.planes, self.bound)
 
 
 class ErNerfHead(SpeechHead):
@@ -88,10 +73,8 @@ class ErNerfHead(SpeechHead):
         self.condition_encoder = config.encoder()
         self.planes = config.position_encoder()
         features = self.planes.width
-        self.audio_attention = self.eye_attention = None
-        if config.fusion != "concat":
-            self.audio_attention = Mlp(features, 64, width if config.fusion == "attention_channel" else 1)
-            self.eye_attention = Mlp(features, 16, 1)
+        self.audio_attention = Mlp(features, 64, width)
+        self.eye_attention = Mlp(features, 16, 1)
         self.density_net = Mlp(features + width + 1, 64, 64, 1 + GEOMETRY)
         self.colour_net = Mlp(HARMONICS + GEOMETRY + config.code_width, 64, 3)
         self.uncertainty_net = Mlp(features, 32, 1)
@@ -136,21 +119,21 @@ class ErNerfHead(SpeechHead):
     def _attend(
         self, features: Tensor, condition: HeadCondition, frame_of_sample: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Output of the density net [samples, 65], audio attention [samples, width or 1], eye attention [samples, 1]."""
+        """Output of the density net [samples, 65], audio attention [samples, width], eye attention [samples, 1]."""
         audio = per_sample(condition.audio, frame_of_sample, len(features))
         eye = per_sample(condition.eye, frame_of_sample, len(features))
-        if self.audio_attention is None or self.eye_attention is None:
-            none = torch.zeros_like(eye)
-            return self.density_net(torch.cat([features, audio, eye], dim=-1)), none, none
         attention = self.audio_attention(features)
         eye_attention = self.eye_attention(features).sigmoid()
         inputs = torch.cat([features, audio * attention, eye * eye_attention], dim=-1)
         return self.density_net(inputs), attention, eye_attention
 
+    def _tables(self) -> list[nn.Parameter]:
+        return list(self.planes.parameters())
+
     def parameter_groups(self, lr: float = 1e-2, lr_net: float = 1e-3) -> list[dict[str, Any]]:
         """Optimiser groups with learning rates and weight decays of SPEC 4.3: `lr` for tables, `lr_net` for networks."""
         return self._optimiser_groups(
-            [] if isinstance(self.planes, PositionNetwork) else list(self.planes.parameters()),
+            self._tables(),
             lr,
             lr_net,
             name="planes",

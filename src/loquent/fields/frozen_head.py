@@ -26,8 +26,6 @@ class FrozenHead:
     def __init__(self, head: ErNerfHead, condition: HeadCondition) -> None:
         """Fold `condition`, of one frame, into the weights of `head`; later changes of the head are not seen."""
         assert len(condition.audio) == 1, "a frozen head shows one frame"
-        assert head.audio_attention is not None, "there is no attention to fold"
-        assert head.eye_attention is not None, "there is no attention to fold"
         with torch.inference_mode():
             self._planes = head.planes
             attention_in, attention_out = head.audio_attention.weights

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
+from loquent.fields.er_nerf_ablations import AblationConfig, BackboneHead, ConcatHead, FeatureAttentionHead
 from loquent.fields.frozen_head import FrozenHead
 from loquent.fields.head import FrozenField, HeadCondition, HeadField, unfolded
 from loquent.fields.plane_torso import TorsoField
@@ -26,13 +27,11 @@ class HeadKind:
     """The field under the condition of one frame."""
 
 
-def _freeze_er_nerf(head: ErNerfHead, condition: HeadCondition) -> FrozenField:
-    """Only attention by channels folds; the ablations are asked as they are."""
-    return FrozenHead(head, condition) if head.config.fusion == "attention_channel" else unfolded(head, condition)
-
-
 HEADS = {
-    "er_nerf": HeadKind(ErNerfConfig, ErNerfHead, _freeze_er_nerf),
+    "er_nerf": HeadKind(ErNerfConfig, ErNerfHead, FrozenHead),
+    "er_nerf_backbone": HeadKind(AblationConfig, BackboneHead, FrozenHead),
+    "er_nerf_feature_attention": HeadKind(AblationConfig, FeatureAttentionHead, unfolded),
+    "er_nerf_concat": HeadKind(AblationConfig, ConcatHead, unfolded),
     "rad_nerf": HeadKind(RadNerfConfig, RadNerfHead, unfolded),
     "r2_talker": HeadKind(R2TalkerConfig, R2TalkerHead, FoldedR2Talker),
 }
@@ -78,5 +77,12 @@ def freeze(head: HeadField, condition: HeadCondition) -> FrozenField:
     return HEADS[head.kind].freeze(head, condition)
 
 
+_ONCE_NAMED = {"backbone": "trihash", "fusion": "attention_channel"}
+"""What portraits of ER-NeRF's head said while its ablations were sizes of it."""
+
+
 def _split(facts: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    return facts.get("kind", "er_nerf"), {name: value for name, value in facts.items() if name != "kind"}
+    kind = facts.get("kind", "er_nerf")
+    said = _ONCE_NAMED if kind == "er_nerf" else {}
+    sizes = {name: value for name, value in facts.items() if name != "kind" and said.get(name) != value}
+    return kind, sizes

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from loquent.nn.grid import PositionEncoder
 from loquent.ops.directions import frequency_encode
 
 _INITIAL_RANGE = 1e-4
@@ -15,7 +16,7 @@ _OCTAVES, _HIDDEN, _LAYERS, _SKIP = 10, 256, 8, 4
 """NeRF's own trunk: eight layers of 256, and the input once more after the fourth."""
 
 
-class DenseTriplane(nn.Module):
+class DenseTriplane(PositionEncoder):
     """Three planes of features at one resolution over (x, y), (y, z) and (x, z) of [-bound, bound]³, without hashing."""
 
     def __init__(self, channels: int = 12, resolution: int = 128, bound: float = 1.0) -> None:
@@ -40,12 +41,11 @@ class DenseTriplane(nn.Module):
         return features.flatten(0, 1).t() * is_inside
 
 
-class PositionNetwork(nn.Module):
+class PositionNetwork(PositionEncoder):
     """NeRF's trunk: frequencies of the position through eight layers, to as many values as the planes have."""
 
     def __init__(self, width: int = 36) -> None:
         super().__init__()
-        self.width = width
         encoded = 3 * (1 + 2 * _OCTAVES)
         widths = [encoded, *[_HIDDEN] * _LAYERS]
         self.layers = nn.ModuleList(
@@ -54,7 +54,13 @@ class PositionNetwork(nn.Module):
         )
         self.out = nn.Linear(_HIDDEN, width)
 
+    @property
+    def width(self) -> int:
+        """Values per point."""
+        return self.out.out_features
+
     def forward(self, points: Float[Tensor, "samples 3"]) -> Float[Tensor, "samples width"]:
+        """Features of points, of any range: there is no cube here that ends."""
         encoded = frequency_encode(points, _OCTAVES)
         hidden = encoded
         for i, layer in enumerate(self.layers):
