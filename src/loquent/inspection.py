@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from loquent.portrait import VERSION, Portrait
 from loquent.speech.kinds import speech_kind
@@ -41,7 +42,9 @@ def print_description(facts: dict[str, Any], *, as_json: bool) -> None:
     for name, value in facts.items():
         rows = {f"{name}: {key}": inner for key, inner in value.items()} if isinstance(value, dict) else {name: value}
         for key, inner in rows.items():
-            table.add_row(key.replace("_", " "), _shown(inner))
+            table.add_row(
+                Text(key.replace("_", " ")), Text(_shown(inner))
+            )  # names of files may look like rich's markup
     Console().print(table)
 
 

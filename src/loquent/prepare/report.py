@@ -76,7 +76,7 @@ def print_findings(findings: Sequence[Finding], *, only_doubts: bool = False) ->
         )
         meaning = f"{finding.message} {finding.cure}".strip()
         if meaning:
-            console.print(Padding(meaning, (0, 0, 0, 26)), style="dim" if finding.verdict == "go" else "")
+            console.print(Padding(Text(meaning), (0, 0, 0, 26)), style="dim" if finding.verdict == "go" else "")
 
 
 def print_clip(clip: Clip) -> None:
