@@ -5,6 +5,7 @@ sizes, camera, kind of speech features, training record and licences (docs/data-
 """
 
 import json
+import platform
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -286,6 +287,16 @@ def find_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda was asked for, but PyTorch finds no CUDA device here; use --device cpu.")
     return torch.device(name)
+
+
+def device_name(device: torch.device) -> str:
+    """What the graphics card or processor behind `device` is called, for records of what was measured on it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text().splitlines() if facts.is_file() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
 
 
 def _field(head: HeadField, condition: HeadCondition) -> Field:

@@ -12,7 +12,7 @@ from loquent.data.frame_store import FrameStore
 from loquent.errors import ClipError, DivergenceError, InputError
 from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.media.images import read_image
-from loquent.portrait import Portrait
+from loquent.portrait import Portrait, device_name
 from loquent.speech.windows import frame_contexts
 from loquent.testing import make_tiny_clip
 from loquent.training import loop
@@ -56,6 +56,7 @@ def test_training_learns_the_clip_and_leaves_one_portrait(clip: Clip, tmp_path: 
     loaded = Portrait.load(out)
     assert held_out_error(loaded, clip) == pytest.approx(held_out_error(trained, clip), rel=1e-6)
     assert loaded.record["head_steps"] == 200
+    assert loaded.record["device"] == device_name(loaded.device)
     assert not (tmp_path / "me.portrait.run" / "checkpoint.safetensors").exists()
     assert list((tmp_path / "me.portrait.run" / "curves").iterdir())
 

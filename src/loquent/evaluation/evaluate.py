@@ -1,6 +1,5 @@
 """Measure a portrait on the frames of a clip that did not train it."""
 
-import platform
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -20,7 +19,7 @@ from loquent.evaluation.scores import Measured, PictureScores, Row, finite, summ
 from loquent.evaluation.sheet import SheetRow, draw_sheet
 from loquent.face.landmarks import detect_all
 from loquent.media.images import write_image
-from loquent.portrait import Portrait
+from loquent.portrait import Portrait, device_name
 
 TRUTH, RECOMPRESSED, SHUFFLED = "truth", "recompressed", "shuffled"
 SHEET_COLUMNS = 8
@@ -127,7 +126,7 @@ def evaluate(
         rows=tuple(rows),
         fps=1000 / timed.ms_per_frame,
         fps_setting=timed.name,
-        device=_device_name(portrait.device),
+        device=device_name(portrait.device),
         n_threads=torch.get_num_threads(),
         file_mib=_file_mib(portrait),
         n_head_parameters=sum(values.numel() for values in portrait.head.parameters()),
@@ -215,12 +214,3 @@ def _file_mib(portrait: Portrait) -> float:
         path = Path(folder) / "size.portrait"
         portrait.save(path)
         return path.stat().st_size / 2**20
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    facts = Path("/proc/cpuinfo")
-    lines = facts.read_text().splitlines() if facts.is_file() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor() or platform.machine()

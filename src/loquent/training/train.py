@@ -6,7 +6,6 @@ around it in `loop.py`.
 
 import datetime
 import json
-import platform
 import shutil
 import time
 from dataclasses import asdict, replace
@@ -26,7 +25,7 @@ from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
 from loquent.motion import Motion
 from loquent.nn.lip_predictor import STEPS_BEFORE, WINDOW_STEPS
-from loquent.portrait import Portrait, find_device, for_new_frames
+from loquent.portrait import Portrait, device_name, find_device, for_new_frames
 from loquent.progress import Progress
 from loquent.speech.kinds import PARTS, speech_kind
 from loquent.speech.windows import frame_contexts, frame_windows
@@ -203,7 +202,8 @@ class _Run:
                 "train_frames": self.clip.info.n_train,
                 "preset": asdict(self.preset),
                 "seed": self.seed,
-                "device": _device_name(self.device),
+                "device": device_name(self.device),
+                "threads": torch.get_num_threads(),
                 "head_steps": head.n_steps,
                 "torso_steps": torso.n_steps,
                 "lip_correlation": [round(r, 3) for r in self.lips.correlation] if self.lips else [],
@@ -255,9 +255,3 @@ def _check_same_run(path: Path, mine: dict[str, Any]) -> None:
             f"{', '.join(differing)}. Repeat that run's command to finish it, delete the folder to give it up, or choose "
             "another --out."
         )
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
