@@ -61,6 +61,26 @@ def test_training_learns_the_clip_and_leaves_one_portrait(clip: Clip, tmp_path: 
     assert list((tmp_path / "me.portrait.run" / "curves").iterdir())
 
 
+def test_a_trained_portrait_lies_whole_on_the_device_it_was_trained_on(
+    clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its fields are made anew with one code, on the CPU; so it must be moved, which only CUDA would show otherwise."""
+    moved: list[tuple[Portrait, torch.device]] = []
+    true_to = Portrait.to
+
+    def to(self: Portrait, device: torch.device) -> Portrait:
+        moved.append((self, device))
+        return true_to(self, device)
+
+    monkeypatch.setattr(Portrait, "to", to)
+    portrait = train(clip, tmp_path / "d.portrait", small(QUICK, 2))
+    assert any(whole is portrait and device.type == "cpu" for whole, device in moved)
+    parts = (portrait.head, portrait.torso, portrait.torso_occupancy, portrait.torso_follow, portrait.lips)
+    tensors = [value for part in parts if part is not None for value in part.state_dict().values()]
+    assert len(tensors) > 20
+    assert {value.device for value in tensors} == {portrait.occupied.device} == {portrait.device}
+
+
 def test_previews_show_truth_beside_rendering(clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "PREVIEW_S", 0.0)
     train(clip, tmp_path / "v.portrait", small(QUICK, 3))

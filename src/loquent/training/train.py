@@ -212,7 +212,7 @@ class _Run:
                 "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             },
             licences={"code": "MIT (Loquent)", "person": "the clip's; ask whoever is shown"},
-        )
+        ).to(self.device)
 
     def _claim_folder(self) -> None:
         """Make the run folder, or check that it was made by the same run."""
