@@ -42,9 +42,8 @@ def print_description(facts: dict[str, Any], *, as_json: bool) -> None:
     for name, value in facts.items():
         rows = {f"{name}: {key}": inner for key, inner in value.items()} if isinstance(value, dict) else {name: value}
         for key, inner in rows.items():
-            table.add_row(
-                Text(key.replace("_", " ")), Text(_shown(inner))
-            )  # names of files may look like rich's markup
+            # Names of files may look like rich's markup.
+            table.add_row(Text(key.replace("_", " ")), Text(_shown(inner)))
     Console().print(table)
 
 
