@@ -1,7 +1,9 @@
 """Pictures are written and read back as they were; a damaged one is refused without a word of the decoder's own."""
 
+import errno
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -48,3 +50,29 @@ def test_a_png_with_one_changed_byte_is_refused_in_silence(tmp_path: Path, capfd
         with pytest.raises(InputError, match="cannot be read as a picture"):
             read_image(path)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("ending", "kind"), [(".tiff", np.float32), (".tiff", np.float64), (".tiff", np.int16), (".hdr", np.float32)]
+)
+def test_a_picture_without_a_white_is_refused(tmp_path: Path, ending: str, kind: type) -> None:
+    path = tmp_path / f"a{ending}"
+    assert cv2.imwrite(str(path), np.full((6, 5, 3), 2, kind))
+    with pytest.raises(InputError, match=rf"a\{ending} holds pixels of type \w+; uint8 or"):
+        read_image(path)
+
+
+def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
+    levels = np.array([0, 257, 32768, 65535], np.uint16)
+    assert cv2.imwrite(str(tmp_path / "a.png"), np.repeat(levels[None, :, None], 3, axis=2))
+    assert read_image(tmp_path / "a.png")[0, :, 0].tolist() == [0, 1, 128, 255]
+
+
+def test_a_picture_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    write_image(tmp_path / "a.png", noise(4, 4, 3))
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(InputError, match=r"a\.png cannot be read: Permission denied"):
+        read_image(tmp_path / "a.png")

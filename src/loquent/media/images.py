@@ -18,18 +18,23 @@ def read_image(path: Path) -> UInt8[np.ndarray, "height width channels"]:
     """Read a picture as RGB, or RGBA when the file has an alpha channel; grey pictures become RGB.
 
     Raises:
-        InputError: the file is missing, or is not a picture.
+        InputError: the file is missing, cannot be read, is not a picture, or has other pixels than uint8 or uint16.
     """
     if not path.is_file():
         raise InputError(f"The picture {path} does not exist.")
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as cause:
+        raise InputError(f"The picture {path} cannot be read: {cause.strerror}.") from cause
     pixels = None
     if content and not _is_damaged_png(content):
         pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise InputError(f"{path} cannot be read as a picture; it may be cut off, or not a PNG or JPEG file.")
-    if pixels.dtype != np.uint8:
-        pixels = (pixels / np.iinfo(pixels.dtype.name).max * 255 + 0.5).astype(np.uint8)
+    if pixels.dtype == np.uint16:
+        pixels = (pixels / 65535 * 255 + 0.5).astype(np.uint8)
+    if pixels.dtype != np.uint8:  # HDR and EXR, some TIFF: which of its values is white is not said
+        raise InputError(f"{path} holds pixels of type {pixels.dtype.name}; uint8 or uint16 are wanted. Save it as PNG or JPEG.")
     if pixels.ndim == 2:
         return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
     return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
