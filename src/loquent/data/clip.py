@@ -190,7 +190,12 @@ class Clip:
 
     def torso_over_background(self, i: int, window: Slices = WHOLE) -> Float[np.ndarray, "rows columns 3"]:
         """What stands behind the head in [0, 1]: the torso layer over the plate (SPEC 1.8); `window` as in :meth:`target`."""
-        layer = self.torso(i)[window]
+        return self.over_background(self.torso(i)[window], window)
+
+    def over_background(
+        self, layer: UInt8[np.ndarray, "rows columns 4"], window: Slices = WHOLE
+    ) -> Float[np.ndarray, "rows columns 3"]:
+        """An RGBA `layer` over the plate in [0, 1]; `window` says which rows and columns of the plate it covers."""
         return _mixed(self._plate[window], layer[..., :3], layer[..., 3:])
 
     def speech_features(self) -> Float[Tensor, "steps width"]:

@@ -46,17 +46,16 @@ class TorsoTrainer(Learner[ErNerfTorso, TorsoOccupancy]):
         self.background = torch.from_numpy(clip.background).to(device).float().reshape(-1, 3) / 255
         self.target = np.empty((len(frames), self.camera.height * self.camera.width, 3), np.uint8)
         self.alpha = np.empty(self.target.shape[:2], np.uint8)
-        ever = np.zeros(self.camera.height * self.camera.width, bool)
 
-        def load_one(k: int) -> None:
-            self.target[k] = (clip.torso_over_background(frames[k]) * 255 + 0.5).astype(np.uint8).reshape(-1, 3)
-            self.alpha[k] = clip.torso(frames[k])[..., 3].reshape(-1)
-            np.logical_or(ever, self.alpha[k] > 8, out=ever)
+        def load_one(k: int) -> None:  # threads write rows of their own only
+            layer = clip.torso(frames[k])
+            self.target[k] = (clip.over_background(layer) * 255 + 0.5).astype(np.uint8).reshape(-1, 3)
+            self.alpha[k] = layer[..., 3].reshape(-1)
             tick()
 
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(load_one, range(len(frames))))
-        self.torso_pixels = np.nonzero(ever)[0]
+        self.torso_pixels = np.nonzero(self.alpha.max(axis=0) > 8)[0]
         self.follow = (self._fit_follow(clip, frames) if preset.torso_follows else TorsoFollow()).to(device)
         stage = preset.torso
         torso = torso.to(device)
@@ -64,7 +63,7 @@ class TorsoTrainer(Learner[ErNerfTorso, TorsoOccupancy]):
         super().__init__(torso, groups, TorsoOccupancy().to(device), preset, device, seed)
 
     def step(self, stage: TorsoStageConfig, progress: float) -> dict[str, float]:
-        """One optimiser step; returns the loss terms and the PSNR of its pixels."""
+        """One optimiser step of `stage`, `progress` of the way through it; returns the loss and the PSNR of its pixels."""
         self._update_grid()
         self.set_rates(exponential(1.0, stage.lr_end, progress))
         count = min(stage.frames, len(self.frames))
@@ -93,7 +92,7 @@ class TorsoTrainer(Learner[ErNerfTorso, TorsoOccupancy]):
         size = (self.camera.height, self.camera.width)
         kernel = np.ones((2 * (size[0] // 40) + 1,) * 2, np.uint8)
         head = cv2.dilate(clip.matte(frames[middle])[..., 0], kernel) > 0
-        body = cv2.erode(clip.torso(frames[middle])[..., 3], kernel) > 200
+        body = cv2.erode(self.alpha[middle].reshape(size), kernel) > 200
         return fit_torso_follow(
             lambda k: self.target[k].reshape(*size, 3), body & ~head, middle, self.world_from_camera.cpu()
         )
