@@ -11,14 +11,15 @@ from scipy.spatial.transform import Rotation
 
 from loquent import motion
 from loquent.errors import InputError
-from loquent.motion import COLUMNS, FRONTAL, Motion, dense_track, endless, read_motion, write_motion
+from loquent.geometry.rotations import VOLUME_FROM_FRONTAL
+from loquent.motion import COLUMNS, Motion, dense_track, endless, read_motion, write_motion
 
 
 def swaying_track(n_frames: int) -> Motion:
     """A head that sways smoothly, with blinks."""
     t = np.arange(n_frames) / 25
     angles = np.stack([8 * np.sin(2 * np.pi * t / 3.1), 5 * np.sin(2 * np.pi * t / 2.3), 3 * np.sin(t)], axis=1)
-    camera_from_head = Rotation.from_euler("YXZ", angles, degrees=True).as_matrix() @ FRONTAL.T
+    camera_from_head = Rotation.from_euler("YXZ", angles, degrees=True).as_matrix() @ VOLUME_FROM_FRONTAL.T
     poses = np.tile(np.eye(4), (n_frames, 1, 1))
     poses[:, :3, :3] = camera_from_head.transpose(0, 2, 1)
     poses[:, :3, 3] = np.stack([0.05 * np.sin(t), 3 + 0.02 * np.cos(t), 0.03 * np.sin(2 * t)], axis=1)

@@ -29,6 +29,7 @@ from torch import Tensor
 
 from loquent.errors import InputError
 from loquent.geometry.cameras import VOLUME_UNITS_PER_METRE
+from loquent.geometry.rotations import head_angles_deg, head_rotations
 from loquent.storage import write_bytes
 
 COLUMNS = ("time_s", "yaw_deg", "pitch_deg", "roll_deg", "right_cm", "down_cm", "distance_cm", "blink")
@@ -37,9 +38,6 @@ BLEND_FRAMES = 16
 _PAIRS_AT_ONCE = 1_000_000
 """Possible joints compared at once: 8 MB of costs, however long the track is."""
 CM_PER_UNIT = 100 / VOLUME_UNITS_PER_METRE
-
-# Rotation of the camera that sees the head from the front: right = z, down = -x, forward = -y of the volume frame.
-FRONTAL = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
 
 
 @dataclass(frozen=True)
@@ -213,16 +211,14 @@ def _angles_from_poses(
 ) -> tuple[Float[np.ndarray, "rows 3"], Float[np.ndarray, "rows 3"]]:
     matrices = world_from_camera.double().numpy()
     camera_from_head = matrices[:, :3, :3].transpose(0, 2, 1)
-    angles = Rotation.from_matrix(camera_from_head @ FRONTAL).as_euler("YXZ", degrees=True)
     places = -(camera_from_head @ matrices[:, :3, 3:])[..., 0] * CM_PER_UNIT
-    return angles * [-1, -1, 1], places
+    return head_angles_deg(matrices), places
 
 
 def _poses_from_angles(
     angles: Float[np.ndarray, "rows 3"], places: Float[np.ndarray, "rows 3"]
 ) -> Float[Tensor, "rows 4 4"]:
-    camera_from_head = Rotation.from_euler("YXZ", angles * [-1, -1, 1], degrees=True).as_matrix() @ FRONTAL.T
-    head_from_camera = camera_from_head.transpose(0, 2, 1)
+    head_from_camera = head_rotations(angles)
     centres = -(head_from_camera @ (places / CM_PER_UNIT)[..., None])[..., 0]
     return _compose(Rotation.from_matrix(head_from_camera), centres)
 

@@ -15,6 +15,7 @@ from loquent.actor.mesh import Part
 from loquent.actor.noise import ramp
 from loquent.actor.script import Script, Stance
 from loquent.geometry.cameras import Camera
+from loquent.geometry.rotations import VOLUME_FROM_FRONTAL
 
 UNITS_PER_CM = 0.0325
 """Volume units per centimetre of the sculpture."""
@@ -91,7 +92,7 @@ class _Rigid:
         return np.asarray(_to_camera_axes(cm) @ self.rotation.T + self.shift)
 
     def world_from_camera(self) -> Float[np.ndarray, "4 4"]:
-        camera_from_world = self.rotation @ np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])
+        camera_from_world = self.rotation @ VOLUME_FROM_FRONTAL.T
         matrix = np.eye(4)
         matrix[:3, :3] = camera_from_world.T
         matrix[:3, 3] = -camera_from_world.T @ self.shift

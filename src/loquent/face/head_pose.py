@@ -14,13 +14,13 @@ from typing import Final
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.spatial.transform import Rotation
 
 from loquent.errors import PreparationError
 from loquent.face import indices
 from loquent.face.alignment import face_axes, mean_face, similarity_to
 from loquent.face.bundle import adjust
 from loquent.geometry.cameras import VOLUME_UNITS_PER_METRE, Camera
+from loquent.geometry.rotations import VOLUME_FROM_FRONTAL
 
 EYE_CORNERS_APART_M: Final = 0.090
 """Outer corner to outer corner of the eyes. Pictures say nothing about a head's true size, so this sets the unit: adults
@@ -85,7 +85,7 @@ def fit_head_pose(
         )
     points = points_px[seen].astype(np.float64)
     numbers = np.array(rigid, dtype=np.int64)
-    head = mean_face(points, rigid) @ _VOLUME_FROM_FRONTAL.T
+    head = mean_face(points, rigid) @ VOLUME_FROM_FRONTAL.T
     rotations, translations = _initial_poses(points, head, numbers, camera)
     observed = points[:, numbers, :2]
     result = adjust(observed, head[numbers], rotations, translations, camera, n_rounds=n_rounds)
@@ -107,10 +107,6 @@ def _similarity(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, flo
 
 def _move(points: np.ndarray, rotation: np.ndarray, scale: float, shift: np.ndarray) -> np.ndarray:
     return np.asarray(scale * points @ rotation.T + shift)
-
-
-_VOLUME_FROM_FRONTAL: Final = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
-"""Turns camera axes (x right, y down, z forward) into volume axes for a face that looks straight at the camera."""
 
 
 def _initial_poses(
@@ -145,22 +141,6 @@ def _camera_in_head(rotations: np.ndarray, translations: np.ndarray) -> np.ndarr
     return poses
 
 
-def rotation_angles_deg(
-    world_from_camera: Float[np.ndarray, "frames 4 4"],
-) -> Float[np.ndarray, "frames 3"]:
-    """Pitch (down positive), yaw (to the picture's right positive) and roll (clockwise positive) in degrees, NaN where unknown.
-
-    All zero for a head that looks straight along the camera's axis.
-    """
-    angles = np.full((len(world_from_camera), 3), np.nan)
-    seen = np.isfinite(world_from_camera).all(axis=(1, 2))
-    turned = world_from_camera[seen, :3, :3].transpose(0, 2, 1) @ _VOLUME_FROM_FRONTAL
-    if seen.any():
-        yaw, pitch, roll = Rotation.from_matrix(turned).as_euler("YXZ", degrees=True).T
-        angles[seen] = np.stack([pitch, -yaw, roll], axis=1)
-    return angles
-
-
 __all__ = [
     "EYE_CORNERS_APART_M",
     "MIN_FRAMES",
@@ -168,5 +148,4 @@ __all__ = [
     "HeadPoses",
     "fit_head_pose",
     "prior_focal",
-    "rotation_angles_deg",
 ]

@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float, UInt8
 
 from loquent.face import indices
-from loquent.face.head_pose import rotation_angles_deg
 from loquent.face.lips import lip_opening
 from loquent.geometry.cameras import Camera, project
+from loquent.geometry.rotations import head_angles_deg
 from loquent.media.audio import read_waveform
 from loquent.media.images import read_image, write_image
 from loquent.prepare.pipeline import Step, Workplace
@@ -34,7 +34,7 @@ _Picture = UInt8[np.ndarray, "height width 3"]
 def preview_step() -> Step:
     """Write preview.jpg."""
     inputs = ("frames", "mattes", "torso", "background.png", "sound.wav", TRACK, TRACK_FIGURES)
-    return Step("preview", "Drawing the contact sheet", _draw, inputs, ("preview.jpg",))
+    return Step("preview", "Drawing the contact sheet", _draw, inputs, ("preview.jpg",), version=2)
 
 
 def _draw(work: Workplace) -> None:
@@ -122,7 +122,7 @@ def _plots(
     loudness = np.sqrt(np.square(blocks).mean(axis=1)) ** 0.5
     opening = lip_opening(track["landmarks_px"])
     blink = track["blink"].mean(axis=1)
-    angles = rotation_angles_deg(track["world_from_camera"])
+    angles = head_angles_deg(track["world_from_camera"])
     spread = max(15.0, float(np.abs(angles).max()))
     strips = [
         ((0.0, 1.0), [
@@ -132,7 +132,7 @@ def _plots(
         ((0.0, 1.0), [_Curve("eyes closed", time_s, blink, (40, 110, 200))]),
         ((-spread, spread), [
             _Curve(f"{name} (+-{spread:.0f} deg)", time_s, angles[:, k], colour)
-            for k, (name, colour) in enumerate((("pitch", (200, 60, 40)), ("yaw", (40, 150, 60)), ("roll", (40, 110, 200))))
+            for k, (name, colour) in enumerate((("yaw", (40, 150, 60)), ("pitch", (200, 60, 40)), ("roll", (40, 110, 200))))
         ]),
     ]  # fmt: skip
     return [_strip(curves, bounds, end_s, width) for bounds, curves in strips]

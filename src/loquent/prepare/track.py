@@ -10,9 +10,10 @@ from loquent.data.clip import default_train_count
 from loquent.face.blink import eye_closure
 from loquent.face.expression import ExpressionBasis
 from loquent.face.flow_refine import refine_with_flow
-from loquent.face.head_pose import HeadPoses, fit_head_pose, prior_focal, rotation_angles_deg
+from loquent.face.head_pose import HeadPoses, fit_head_pose, prior_focal
 from loquent.face.landmarks import LandmarkTrack
 from loquent.geometry.cameras import Camera
+from loquent.geometry.rotations import head_angles_deg
 from loquent.media.images import read_image
 from loquent.prepare.ingest import refuse
 from loquent.prepare.judge import mouth_range, usable_frames_finding
@@ -74,14 +75,14 @@ def _measure(work: Workplace) -> None:
 
 def _figures(landmarks: LandmarkTrack, poses: HeadPoses) -> dict[str, float]:
     """Measured quality of the track."""
-    angles = rotation_angles_deg(poses.world_from_camera)
+    angles = head_angles_deg(poses.world_from_camera)
     jitter = np.linalg.norm(np.diff(poses.world_from_camera[:, :3, 3], n=2, axis=0), axis=1)
     return {
         "usable_share": len(poses.error_px) / len(landmarks.n_faces),
         "reprojection_error_px": float(np.median(poses.error_px)),
         "reprojection_error_p95_px": float(np.percentile(poses.error_px, 95)),
-        "yaw_range_deg": float(np.ptp(angles[:, 1])),
-        "pitch_range_deg": float(np.ptp(angles[:, 0])),
+        "yaw_range_deg": float(np.ptp(angles[:, 0])),
+        "pitch_range_deg": float(np.ptp(angles[:, 1])),
         "camera_jitter": float(np.median(jitter)),
     }
 
