@@ -21,7 +21,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 from safetensors import SafetensorError
@@ -31,6 +30,7 @@ from torch import Tensor
 from loquent.data.findings import Finding
 from loquent.errors import ClipError, InputError
 from loquent.geometry.cameras import Camera
+from loquent.media.compositing import laid_over
 from loquent.media.images import read_image
 from loquent.storage import write_bytes, write_json
 
@@ -186,7 +186,7 @@ class Clip:
 
         `window` cuts out rows and columns before anything is computed.
         """
-        return _mixed(self.frame(i)[window], self._plate[window], self.matte(i)[window][..., 2:])
+        return laid_over(self._plate[window], self.frame(i)[window], self.matte(i)[window][..., 2:])
 
     def torso_over_background(self, i: int, window: Slices = WHOLE) -> Float[np.ndarray, "rows columns 3"]:
         """What stands behind the head in [0, 1]: the torso layer over the plate (SPEC 1.8); `window` as in :meth:`target`."""
@@ -196,7 +196,7 @@ class Clip:
         self, layer: UInt8[np.ndarray, "rows columns 4"], window: Slices = WHOLE
     ) -> Float[np.ndarray, "rows columns 3"]:
         """An RGBA `layer` over the plate in [0, 1]; `window` says which rows and columns of the plate it covers."""
-        return _mixed(self._plate[window], layer[..., :3], layer[..., 3:])
+        return laid_over(layer[..., :3], self._plate[window], layer[..., 3:])
 
     def speech_features(self) -> Float[Tensor, "steps width"]:
         """Speech features of the whole sound, from time 0 at the kind's own rate."""
@@ -213,19 +213,6 @@ class Clip:
         if pixels.shape != expected:
             raise ClipError(f"{path} has the shape {pixels.shape}, but the clip promises {expected}.")
         return pixels
-
-
-def _mixed(under: np.ndarray, over: np.ndarray, alpha: np.ndarray) -> Float[np.ndarray, "rows columns 3"]:
-    """`over` laid on `under`, all from 0 to 255, as a picture in [0, 1].
-
-    In place and with alpha once per channel, since fresh memory and a last axis that is broadcast cost more than the sums.
-    """
-    share = alpha.astype(np.float32) / 255
-    mixed: np.ndarray = np.subtract(over, under, dtype=np.float32)
-    mixed *= cv2.merge([share, share, share])
-    mixed += under
-    mixed /= 255
-    return mixed
 
 
 def write_info(folder: Path, info: ClipInfo) -> None:

@@ -17,6 +17,7 @@ from loquent.face.lips import lip_opening
 from loquent.geometry.cameras import Camera, project
 from loquent.geometry.rotations import head_angles_deg
 from loquent.media.audio import read_waveform
+from loquent.media.compositing import laid_over
 from loquent.media.images import read_image, write_image
 from loquent.prepare.pipeline import Step, Workplace
 from loquent.prepare.track import TRACK, TRACK_FIGURES, read_track_tensors
@@ -50,8 +51,9 @@ def _draw(work: Workplace) -> None:
         picture = read_image(work.input("frames") / f"{name}.jpg")
         matte = read_image(work.input("mattes") / f"{name}.png")
         layer = read_image(work.input("torso") / f"{name}.png")
+        behind = (laid_over(layer[..., :3], plate, layer[..., 3:]) * 255 + 0.5).astype(np.uint8)
         left = _annotated(picture, matte, track["landmarks_px"][i], track["world_from_camera"][i], camera)
-        cells.append(_cell(left, _over(layer, plate), f"{frame_ids[i] / 25:.1f} s"))
+        cells.append(_cell(left, behind, f"{frame_ids[i] / 25:.1f} s"))
     rows = [np.concatenate(cells[k : k + _COLUMNS], axis=1) for k in range(0, len(cells), _COLUMNS)]
     sheet = np.concatenate(rows, axis=0)
     plots = _plots(track, read_waveform(work.input("sound.wav")), sheet.shape[1])
@@ -83,12 +85,6 @@ def _annotated(
     for tip, (_, colour) in zip(tips, _AXES, strict=True):
         cv2.line(drawn, origin, tip, colour, max(2, picture.shape[0] // 150), cv2.LINE_AA, shift=4)
     return drawn
-
-
-def _over(layer: UInt8[np.ndarray, "height width 4"], plate: _Picture) -> _Picture:
-    """The torso layer over the plate."""
-    alpha = layer[..., 3:].astype(np.float32) / 255
-    return np.asarray(layer[..., :3] * alpha + plate * (1 - alpha) + 0.5).astype(np.uint8)
 
 
 def _cell(left: _Picture, right: _Picture, label: str) -> UInt8[np.ndarray, "cell_height cell_width 3"]:
