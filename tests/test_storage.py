@@ -43,6 +43,33 @@ def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
         write_bytes(tmp_path / "folder", b"x")
 
 
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EISDIR])
+def test_what_cannot_be_read_is_not_said_to_be_unwritable(tmp_path: Path, number: int) -> None:
+    source = tmp_path / "source.png"
+    for name in (str(source), None):
+        with pytest.raises(OSError, match=os.strerror(number)) as caught:
+            fail_while_writing(tmp_path / "a.txt", OSError(number, os.strerror(number), name))
+        assert not isinstance(caught.value, OutputError)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_written_inside_is_named(tmp_path: Path) -> None:
+    def fill(target: Path) -> None:
+        with atomic_path(target) as temporary:
+            (temporary / "a").mkdir(parents=True)
+            (temporary / "a").write_text("x")
+
+    def copy_into(target: Path) -> None:
+        with atomic_path(target) as temporary:
+            raise OSError(errno.EACCES, "Permission denied", "source.wav", None, str(temporary / "sound.wav"))
+
+    with pytest.raises(OutputError, match=f"Cannot write {tmp_path / 'folder'}: Is a directory"):
+        fill(tmp_path / "folder")
+    with pytest.raises(OutputError, match=f"Cannot write {tmp_path / 'folder'}: Permission"):
+        copy_into(tmp_path / "folder")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_json_without_meaning(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "a.json", {"x": float("nan")})
@@ -56,7 +83,12 @@ import os, sys
 from pathlib import Path
 from loquent.storage import atomic_path
 opened = atomic_path(Path(sys.argv[1]))
-opened.__enter__().write_text("half")
+place = opened.__enter__()
+if place.suffix:
+    place.write_text("half")
+else:
+    (place / "frames").mkdir(parents=True)
+    (place / "frames" / "1.jpg").write_text("half")
 os._exit(9)
 """
     subprocess.run([sys.executable, "-c", killed, str(target)], check=False)
@@ -70,6 +102,10 @@ os._exit(9)
         assert left[0].endswith("-b.mp4")
     assert target.read_text() == "at work"
     remove_abandoned(tmp_path / "no_folder" / "a.mp4")
+    subprocess.run([sys.executable, "-c", killed, str(tmp_path / "clip")], check=False)
+    assert len(list(tmp_path.glob(".partial-*-clip/frames/1.jpg"))) == 1
+    remove_abandoned(tmp_path / "clip")
+    assert not list(tmp_path.glob(".partial-*-clip"))
 
 
 def test_digest_is_sha256_of_the_content(tmp_path: Path) -> None:

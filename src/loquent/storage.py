@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,54 +17,71 @@ from jaxtyping import Float
 
 from loquent.errors import InputError, OutputError
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""Errors that only writing meets."""
+_REFUSED = (*_FULL, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
+"""Errors that say, of a place to write to, that it cannot be had."""
+
 
 @contextlib.contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary path with the same suffix; on success rename it to `target`, on failure remove it.
 
-    The parent folder is made. A killed process may leave a ``.partial-*`` file behind, never a half `target`; see
+    The parent folder is made. A killed process may leave a ``.partial-*`` file or folder behind, never a half `target`; see
     :func:`remove_abandoned`.
 
     Raises:
-        OutputError: the disk is full, or the place cannot be written.
+        OutputError: the disk is full, or the place cannot be written. What else fails inside the ``with`` block, such as
+            reading a file that is not allowed, stays as it is.
     """
     temporary = target.with_name(f".partial-{os.getpid()}-{secrets.token_hex(4)}-{target.name}")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, target)
-    except OSError as cause:
-        if cause.errno in (
-            errno.ENOSPC,
-            errno.EDQUOT,
-            errno.EFBIG,
-            errno.EACCES,
-            errno.EPERM,
-            errno.EROFS,
-            errno.ENOTDIR,
-            errno.EEXIST,
-            errno.EISDIR,
-        ):
-            raise OutputError(
-                f"Cannot write {target}: {os.strerror(cause.errno)}. "
-                "Nothing was left half-written; free some space or choose another place with --out."
-            ) from cause
-        raise
+        with _named(target, lambda cause: cause.errno in _REFUSED):
+            target.parent.mkdir(parents=True, exist_ok=True)
+        with _named(target, lambda cause: cause.errno in _FULL or _is_below(temporary, cause)):
+            yield temporary
+        with _named(target, lambda cause: cause.errno in _REFUSED):
+            os.replace(temporary, target)
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            with contextlib.suppress(OSError):  # e.g. a "folder" on the way that is a file
-                temporary.unlink(missing_ok=True)
+        _remove(temporary)
 
 
 def remove_abandoned(target: Path) -> None:
-    """Remove what processes that were killed left of `target`; files of running processes stay."""
+    """Remove what processes that were killed left of the file or folder `target`; what belongs to running ones stays."""
     if not target.parent.is_dir():
         return
     for path in target.parent.iterdir():
         made_by = re.fullmatch(r"\.partial-(\d+)-[0-9a-f]{8}-(.+)", path.name)
         if made_by and made_by[2] == target.name and not Path("/proc", made_by[1]).exists():
+            _remove(path)
+
+
+@contextlib.contextmanager
+def _named(target: Path, is_about: Callable[[OSError], bool]) -> Iterator[None]:
+    """Turn the errors that are about writing `target` into ours."""
+    try:
+        yield
+    except OSError as cause:
+        if cause.errno is None or not is_about(cause):
+            raise
+        raise OutputError(
+            f"Cannot write {target}: {os.strerror(cause.errno)}. "
+            "Nothing was left half-written; free some space or choose another place with --out."
+        ) from cause
+
+
+def _is_below(folder: Path, cause: OSError) -> bool:
+    """Whether the refused file is `folder` itself or lies in it."""
+    names = [name for name in (cause.filename, cause.filename2) if isinstance(name, str | bytes | os.PathLike)]
+    return cause.errno in _REFUSED and any(Path(os.fsdecode(name)).is_relative_to(folder) for name in names)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or folder as far as possible; it need not exist."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):  # e.g. a "folder" on the way that is a file
             path.unlink(missing_ok=True)
 
 

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +9,14 @@ import torch
 from jaxtyping import UInt8
 
 from loquent.data.clip import Clip
-from loquent.errors import InputError
+from loquent.errors import ClipError, InputError
 from loquent.exchange.rad_folder import EYES_CLOSED_AU45, SPEECH_FILES, TRAIN, VAL
 from loquent.face.indices import MESH_OF_68
 from loquent.geometry.cameras import stored_from_volume
 from loquent.media.images import write_image
 from loquent.progress import Progress
 from loquent.speech.windows import STEPS_PER_FRAME, WINDOW_LENGTH, frame_windows
-from loquent.storage import atomic_path, write_bytes, write_json
+from loquent.storage import atomic_path, remove_abandoned, write_bytes, write_json
 
 _LABELS = np.array([[0, 0, 255], [255, 0, 0], [255, 255, 255]], np.uint8)
 """Colours of head, body and background in parsing/."""
@@ -35,6 +34,7 @@ def export(clip: Clip, out: Path) -> None:
     """
     if out.exists():
         raise InputError(f"{out} is there already. Choose another --out, or remove it first.")
+    remove_abandoned(out)
     with atomic_path(out) as place:
         _write_poses(clip, place)
         _write_sound(clip, place)
@@ -57,7 +57,7 @@ def _write_poses(clip: Clip, place: Path) -> None:
 
 
 def _write_sound(clip: Clip, place: Path) -> None:
-    shutil.copyfile(clip.folder / "sound.wav", place / "aud.wav")
+    _copy(clip.folder / "sound.wav", place / "aud.wav")
     kind = clip.info.speech_kind
     everything = torch.arange(clip.info.n_source_frames)
     if kind == "hubert_large":
@@ -82,11 +82,18 @@ def _write_blinks(clip: Clip, place: Path) -> None:
 
 def _write_frame(clip: Clip, i: int, place: Path) -> None:
     k = int(clip.track.frame_ids[i])
-    (place / "ori_imgs").mkdir(exist_ok=True)
-    shutil.copyfile(clip.folder / "frames" / f"{k:06d}.jpg", place / "ori_imgs" / f"{k}.jpg")
+    _copy(clip.folder / "frames" / f"{k:06d}.jpg", place / "ori_imgs" / f"{k}.jpg")
     points = clip.track.landmarks_px[i, list(MESH_OF_68), :2].tolist()
     write_bytes(place / "ori_imgs" / f"{k}.lms", "".join(f"{u:f} {v:f}\n" for u, v in points).encode())
     target: UInt8[np.ndarray, "height width 3"] = (clip.target(i) * 255 + 0.5).astype(np.uint8)
     write_image(place / "gt_imgs" / f"{k}.jpg", target)
     write_image(place / "torso_imgs" / f"{k}.png", clip.torso(i))
     write_image(place / "parsing" / f"{k}.png", _LABELS[clip.matte(i).argmax(axis=2)])
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        content = source.read_bytes()
+    except OSError as cause:
+        raise ClipError(f"{source} cannot be read: {cause.strerror}.") from cause
+    write_bytes(target, content, durable=False)

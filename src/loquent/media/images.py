@@ -34,7 +34,9 @@ def read_image(path: Path) -> UInt8[np.ndarray, "height width channels"]:
     if pixels.dtype == np.uint16:
         pixels = (pixels / 65535 * 255 + 0.5).astype(np.uint8)
     if pixels.dtype != np.uint8:  # HDR and EXR, some TIFF: which of its values is white is not said
-        raise InputError(f"{path} holds pixels of type {pixels.dtype.name}; uint8 or uint16 are wanted. Save it as PNG or JPEG.")
+        raise InputError(
+            f"{path} holds pixels of type {pixels.dtype.name}; uint8 or uint16 are wanted. Save it as PNG or JPEG."
+        )
     if pixels.ndim == 2:
         return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
     return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
