@@ -274,7 +274,7 @@ def import_(checkpoint: Positional[Path], /, clip: Path, out: Path, ema: bool = 
     return 0
 
 
-def convert(folder: Positional[Path], /, out: Path, speech: str = "log_mel") -> int:
+def convert(folder: Positional[Path], /, out: Path, speech: str | None = None) -> int:
     """Turn a data folder of RAD-NeRF or ER-NeRF into a clip folder, or a clip folder into such a data folder.
 
     Example: loquent convert data/obama --out obama_clip
@@ -282,7 +282,8 @@ def convert(folder: Positional[Path], /, out: Path, speech: str = "log_mel") -> 
     Args:
         folder: a data folder of those programs (with transforms_train.json), or a clip folder of Loquent (with clip.json).
         out: the other kind of folder, to make.
-        speech: what portraits of the clip will listen to, e.g. deepspeech to measure an imported portrait on it.
+        speech: what portraits of the new clip will listen to, e.g. deepspeech to measure an imported portrait on it; nothing =
+            as in `prepare`.
     """
     from loquent.data.clip import Clip
     from loquent.exchange.adopt import adopt
@@ -290,10 +291,15 @@ def convert(folder: Positional[Path], /, out: Path, speech: str = "log_mel") -> 
     from loquent.exchange.rad_folder import RadFolder
 
     if RadFolder.is_one(folder):
-        clip = adopt(folder, out, speech)
+        clip = adopt(folder, out, speech or _PREPARE_DEFAULTS.speech_kind)
         print(f"Wrote {out}: {clip.n_frames} frames. Next: loquent train {out} --out me.portrait")
     else:
-        export(Clip.open(folder), out)
+        source = Clip.open(folder)
+        if speech is not None:
+            raise InputError(
+                f"--speech is for making a clip; a data folder gets the clip's own {source.info.speech_kind}."
+            )
+        export(source, out)
         print(f"Wrote {out}.")
     return 0
 

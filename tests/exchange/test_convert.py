@@ -1,6 +1,8 @@
 """Clip folder to data folder and back: what the originals' loaders read of ours, and what we keep of theirs."""
 
+import errno
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import torch
 from original_files import write_data_folder
 
 from loquent import cli
+from loquent.config import PrepareConfig
 from loquent.data.clip import Clip
 from loquent.errors import ClipError, InputError
 from loquent.exchange import adopt as adoption
@@ -101,12 +104,38 @@ def test_a_folder_without_au_csv_measures_eyes_on_the_pictures(exported: Path, f
     held = (exported / "au.csv").read_bytes()
     (exported / "au.csv").unlink()
     try:
-        made = adopt(exported, tmp_path / "clip")
+        made = adopt(exported, tmp_path / "clip", "log_mel")
     finally:
         (exported / "au.csv").write_bytes(held)
     assert ((made.track.blink >= 0) & (made.track.blink <= 1)).all()
     assert made.info.speech_kind == "log_mel"
     assert made.speech_features().shape[1] == 40
+
+
+def test_a_clip_listens_to_what_prepare_would_choose(
+    exported: Path, faces: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["convert", str(exported), "--out", str(tmp_path / "clip")]) == 0
+    assert Clip.open(tmp_path / "clip").info.speech_kind == PrepareConfig().speech_kind
+    assert "12 frames" in capsys.readouterr().out
+
+
+def test_speech_cannot_be_chosen_for_a_data_folder(
+    clip: Clip, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["convert", str(clip.folder), "--out", str(tmp_path / "data"), "--speech", "deepspeech"]) == 2
+    assert "--speech is for making a clip" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_features_of_another_sound_are_refused(exported: Path, faces: None, tmp_path: Path) -> None:
+    folder = tmp_path / "identity"
+    shutil.copytree(exported, folder)
+    windows = frame_windows(torch.randn(80, 29), torch.arange(40)).transpose(1, 2)
+    np.save(folder / "aud_ds.npy", windows.numpy())
+    with pytest.raises(InputError, match=r"aud_ds\.npy holds features of 40 frames .* the sound has 14"):
+        adopt(folder, tmp_path / "clip", "deepspeech")
+    assert [path.name for path in tmp_path.iterdir()] == ["identity"]
 
 
 def unequal_focal_lengths(folder: Path) -> None:
@@ -130,7 +159,7 @@ def test_what_cannot_be_converted_leaves_nothing(
     folder = write_data_folder(tmp_path / "identity", n_frames=14, n_train=12)
     spoil(folder)
     with pytest.raises(error, match=words):
-        adopt(folder, tmp_path / "clip")
+        adopt(folder, tmp_path / "clip", "log_mel")
     assert [path.name for path in tmp_path.iterdir()] == ["identity"]
 
 
@@ -141,14 +170,38 @@ def test_pictures_without_faces_are_no_clip(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(adoption, "detect_all", nobody)
     with pytest.raises(InputError, match=r"Hardly any training picture .*: 0 of 3 do"):
-        adopt(write_data_folder(tmp_path / "identity"), tmp_path / "clip")
+        adopt(write_data_folder(tmp_path / "identity"), tmp_path / "clip", "log_mel")
 
 
 def test_a_folder_in_use_is_left_alone(clip: Clip, exported: Path) -> None:
     with pytest.raises(InputError, match="is there already"):
         export(clip, exported)
     with pytest.raises(InputError, match="is there already"):
-        adopt(exported, clip.folder)
+        adopt(exported, clip.folder, "log_mel")
+
+
+def test_what_a_killed_conversion_left_is_removed(clip: Clip, exported: Path, faces: None, tmp_path: Path) -> None:
+    for name in ("clip", "data"):  # no process has a number above 2**22
+        (tmp_path / f".partial-5000000-0123abcd-{name}" / "frames").mkdir(parents=True)
+    adopt(exported, tmp_path / "clip", "log_mel")
+    export(clip, tmp_path / "data")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip", "data"]
+
+
+def test_a_picture_of_the_clip_that_may_not_be_read_is_named(
+    clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Path.read_bytes
+
+    def refuse(path: Path) -> bytes:
+        if path.name == "000003.jpg":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(ClipError, match=r"000003\.jpg cannot be read: Permission denied"):
+        export(clip, tmp_path / "data")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_of_neither_kind_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -148,6 +148,22 @@ def test_the_area_of_a_square() -> None:
     assert polygon_area(np.array([[1.0, 1], [4, 1], [4, 3], [1, 3]])) == 6
 
 
+def swap_splits(folder: Path) -> None:
+    train, val = folder / "transforms_train.json", folder / "transforms_val.json"
+    contents = train.read_text(), val.read_text()
+    val.write_text(contents[0])
+    train.write_text(contents[1])
+
+
+def renumber(folder: Path, img_ids: list[int], aud_ids: list[int] | None = None) -> None:
+    """Give the training frames other numbers."""
+    path = folder / "transforms_train.json"
+    facts = json.loads(path.read_text())
+    for frame, img_id, aud_id in zip(facts["frames"], img_ids, aud_ids or img_ids, strict=True):
+        frame |= {"img_id": img_id, "aud_id": aud_id}
+    path.write_text(json.dumps(facts))
+
+
 DAMAGES: dict[str, tuple[Callable[[Path], object], Callable[[RadFolder], object], str]] = {
     "no camera": (lambda f: (f / "transforms_val.json").unlink(), lambda _: None, "transforms_val.json cannot be read"),
     "half a camera": (
@@ -166,6 +182,15 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], Callable[[RadFolder], object]
         ),
         lambda _: None,
         "damaged",
+    ),
+    "val before train": (swap_splits, lambda _: None, "img_id 0 comes after 4"),
+    "not in order": (lambda f: renumber(f, [0, 2, 1]), lambda _: None, "img_id 1 comes after 2"),
+    "one frame twice": (lambda f: renumber(f, [0, 1, 1]), lambda _: None, "img_id 1 comes after 1"),
+    "before the beginning": (lambda f: renumber(f, [-1, 1, 2]), lambda _: None, "img_id -1 comes"),
+    "sound of another moment": (
+        lambda f: renumber(f, [0, 1, 2], [0, 3, 2]),
+        lambda _: None,
+        r"frame with img_id 1 the sound of another moment \(aud_id 3\)",
     ),
     "no plate": (lambda f: (f / "bc.jpg").unlink(), lambda r: r.background, "bc.jpg does not exist"),
     "no blink": (

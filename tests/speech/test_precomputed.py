@@ -52,7 +52,7 @@ def test_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=words):
             read_precomputed(tmp_path / "aud_ds.npy")
     np.save(tmp_path / "aud_ds.npy", good)
-    with pytest.raises(InputError, match="30 frames at 25 a second, but the film has 37"):
+    with pytest.raises(InputError, match="30 frames at 25 a second, but the sound has 37"):
         read_precomputed(tmp_path / "aud_ds.npy", n_frames=37)
     np.save(tmp_path / "other.npy", good)
     with pytest.raises(InputError, match="must be called"):

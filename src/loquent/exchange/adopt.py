@@ -24,7 +24,7 @@ from loquent.media.images import write_image
 from loquent.progress import Progress
 from loquent.speech.kinds import extract
 from loquent.speech.precomputed import KIND_OF_FILE, read_precomputed
-from loquent.storage import atomic_path, write_bytes
+from loquent.storage import atomic_path, remove_abandoned, write_bytes
 
 _SAMPLE_RATE_HZ = 16_000
 _N_EXPRESSION = 8
@@ -32,7 +32,7 @@ _MIN_TRAIN_FRAMES = _N_EXPRESSION + 1
 """Fewer cannot tell that many mouth motions apart."""
 
 
-def adopt(folder: Path, out: Path, speech_kind: str = "log_mel") -> Clip:
+def adopt(folder: Path, out: Path, speech_kind: str) -> Clip:
     """Write the clip folder `out` from the data folder `folder`.
 
     Frames in which no face is found are left out; poses, mattes, torso layers, plate, split and, where there is au.csv, eyes
@@ -45,10 +45,12 @@ def adopt(folder: Path, out: Path, speech_kind: str = "log_mel") -> Clip:
 
     Raises:
         ClipError: a file of the folder is missing or damaged.
-        InputError: `out` is in use, the camera is not one of ours, or hardly any frame shows a face.
+        InputError: `out` is in use, the camera is not one of ours, hardly any frame shows a face, or the folder's speech
+            features are not those of its sound.
     """
     if out.exists():
         raise InputError(f"{out} is there already. Choose another --out, or remove it first.")
+    remove_abandoned(out)
     source = RadFolder.open(folder)
     _check_camera(source)
     with atomic_path(out) as place:
@@ -128,7 +130,8 @@ def _write_sound(source: RadFolder, speech_kind: str, place: Path) -> None:
     waveform = read_waveform(source.folder / "aud.wav", sample_rate_hz=_SAMPLE_RATE_HZ)
     write_wav(place / "sound.wav", waveform, _SAMPLE_RATE_HZ)
     files = [source.folder / name for name in KIND_OF_FILE]
-    features = {KIND_OF_FILE[file.name]: read_precomputed(file) for file in files if file.is_file()}
+    n_frames = round(len(waveform) / _SAMPLE_RATE_HZ * ClipInfo.fps)
+    features = {KIND_OF_FILE[file.name]: read_precomputed(file, n_frames=n_frames) for file in files if file.is_file()}
     if speech_kind not in features:
         features[speech_kind] = extract(speech_kind, waveform, _SAMPLE_RATE_HZ)
     for kind, values in features.items():

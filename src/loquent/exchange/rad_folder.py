@@ -43,7 +43,7 @@ class RadFolder:
     camera: Camera
     """One for all frames; the loaders allow two focal lengths and any principal point."""
     frame_ids: Int[Tensor, "frames"]
-    """Number of each tracked frame in the file names: its place on the 25 fps timeline."""
+    """Number of each tracked frame in the file names: its place on the 25 fps timeline, ascending."""
     world_from_camera: Float[Tensor, "frames 4 4"]
     """Poses in the volume frame."""
     n_train: int
@@ -59,13 +59,14 @@ class RadFolder:
         """Read camera and poses.
 
         Raises:
-            ClipError: a file is missing or damaged; the message names it.
+            ClipError: a file is missing or damaged, or its frames are not in the order of time; the message names it.
         """
         train, val = _read_transforms(folder / TRAIN), _read_transforms(folder / VAL)
         frames = train["frames"] + val["frames"]
         try:
             stored = torch.tensor([frame["transform_matrix"] for frame in frames], dtype=torch.float64)
             ids = torch.tensor([int(frame["img_id"]) for frame in frames])
+            moments = torch.tensor([int(frame["aud_id"]) for frame in frames])
             camera = _camera(train)
         except (KeyError, TypeError, ValueError) as cause:
             raise ClipError(
@@ -75,6 +76,7 @@ class RadFolder:
             raise ClipError(f"{folder / TRAIN} and {VAL} hold poses that are not finite 4 x 4 matrices.")
         if not train["frames"]:
             raise ClipError(f"{folder / TRAIN} names no frame.")
+        _check_order(folder, ids, moments)
         return cls(folder, camera, ids, volume_from_stored(stored).float(), len(train["frames"]))
 
     @property
@@ -197,6 +199,23 @@ def polygon_area(points: Float[np.ndarray, "points 2"]) -> float:
     """Area inside a closed outline (shoelace formula)."""
     u, v = points.T
     return 0.5 * abs(float(np.dot(u, np.roll(v, -1)) - np.dot(v, np.roll(u, -1))))
+
+
+def _check_order(folder: Path, ids: Int[Tensor, "frames"], moments: Int[Tensor, "frames"]) -> None:
+    """Refuse frames that are not in the order of time, or whose sound is another frame's."""
+    before = torch.cat([torch.tensor([-1]), ids[:-1]])
+    if (ids <= before).any():
+        i = int((ids <= before).int().argmax())
+        raise ClipError(
+            f"{folder / TRAIN} and then {VAL} must list frames in the order of time, but img_id {int(ids[i])} comes after "
+            f"{int(before[i])}. Sort the frames; those that train come first."
+        )
+    if (ids != moments).any():
+        i = int((ids != moments).int().argmax())
+        raise ClipError(
+            f"{folder / TRAIN} or {VAL} gives the frame with img_id {int(ids[i])} the sound of another moment (aud_id "
+            f"{int(moments[i])}). A clip has one number for a frame's picture and sound; make the two equal."
+        )
 
 
 def _read_transforms(path: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from loquent.storage import read_array
 KIND_OF_FILE: Final = {"aud_ds.npy": "deepspeech", "aud_eo.npy": "wav2vec2_esperanto", "aud_hu.npy": "hubert_large"}
 """The kind that a file of this name holds."""
 _MOST_MISSING: Final = 2
-"""The originals' features end up to this many frames before the film, or run on after it."""
+"""The originals' features end up to this many frames before the sound, or run on after it."""
 
 
 def read_precomputed(
@@ -30,7 +30,7 @@ def read_precomputed(
     Args:
         path: the file.
         kind_name: what it holds; None: what its name says.
-        n_frames: frames of the film at 25 a second, if known: a file of another length is refused.
+        n_frames: length of the sound in frames at 25 a second, if known: a file of another length is refused.
 
     Raises:
         InputError: the file cannot be read, or has another width, rate or length than its kind, or holds NaN.
@@ -41,7 +41,7 @@ def read_precomputed(
     windows = _read_windows(path, speech_kind(kind_name).width)
     if n_frames is not None and abs(len(windows) - n_frames) > _MOST_MISSING:
         raise InputError(
-            f"{path} holds features of {len(windows)} frames at 25 a second, but the film has {n_frames}: they belong to "
+            f"{path} holds features of {len(windows)} frames at 25 a second, but the sound has {n_frames}: they belong to "
             "another sound or were computed at another rate. Compute them again."
         )
     if windows.shape[1] == STEPS_PER_FRAME:
