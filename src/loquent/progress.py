@@ -2,15 +2,12 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sized
 from types import TracebackType
-from typing import ClassVar, TextIO, TypeVar
+from typing import ClassVar, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
-
-Item = TypeVar("Item")
 
 LINE_EVERY_S = 10.0
 """Without a terminal (a log file, CI) at most one line in this many seconds."""
@@ -98,23 +95,6 @@ class Progress:
         if self._note:
             parts.append(self._note)
         print(", ".join(parts), file=self._stream, flush=True)
-
-
-def track(
-    items: Iterable[Item],
-    description: str,
-    total: int | float | None = None,
-    *,
-    unit: str = "it",
-    stream: TextIO | None = None,
-) -> Iterator[Item]:
-    """Yield from `items` and show how far it is; `total` is taken from ``len(items)`` when it has one."""
-    if total is None and isinstance(items, Sized):
-        total = len(items)
-    with Progress(description, total, unit=unit, stream=stream) as progress:
-        for item in items:
-            yield item
-            progress.advance()
 
 
 def _new_screen(stream: TextIO) -> RichProgress:

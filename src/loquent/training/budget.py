@@ -35,13 +35,6 @@ class Budget:
         share = self.spent_s / self.seconds if self.seconds > 0 else self.done_steps / max(1, self.steps)
         return min(1.0, share)
 
-    @property
-    def left_s(self) -> float:
-        """Expected seconds to the end of the stage; infinite before the first step."""
-        if self.progress == 0:
-            return float("inf")
-        return self.spent_s / self.progress * (1 - self.progress)
-
 
 def exponential(start: float, end: float, progress: float) -> float:
     """From `start` to `end` along an exponential."""

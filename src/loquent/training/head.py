@@ -17,7 +17,7 @@ from loquent.fields.kinds import freeze
 from loquent.geometry.cameras import pixel_rays
 from loquent.media.images import write_image
 from loquent.ops.composite import distortion
-from loquent.ops.ray_march import PAPER_STEP, RaySamples, march_rays
+from loquent.ops.ray_march import RaySamples, march_rays
 from loquent.rendering.layers import head_over
 from loquent.rendering.occupancy import HEAD_BOX, OccupancyGrid, VisibilityGrid
 from loquent.rendering.render import CHUNK, FieldSamples, MarchSettings, RenderedRays, render_head, render_samples
@@ -66,7 +66,7 @@ class HeadTrainer(Learner[HeadField, VisibilityGrid | OccupancyGrid]):
         self.predicted = self.inputs if predicted is None else predicted.to(device)
         self.landmarks_px = clip.track.landmarks_px[chosen].numpy()
         self.rays = RayDrawer(clip, store, device)
-        self.march = MarchSettings(step=PAPER_STEP * preset.step_scale, max_samples=preset.max_samples)
+        self.march = MarchSettings(max_samples=preset.max_samples)
         stage, head = preset.head[0], head.to(device)
         self.n_rays = stage.rays
         grid: VisibilityGrid | OccupancyGrid = VisibilityGrid() if preset.occupancy == "visibility" else OccupancyGrid()

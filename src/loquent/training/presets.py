@@ -105,8 +105,6 @@ class Preset:
     """Levels of each plane: 12 in the released model, 14 in the paper's text."""
     occupancy: Literal["density", "visibility"] = "density"
     """What marks a cell worth sampling: its density (the paper), or the weight it ever had in a pixel (ours)."""
-    step_scale: float = 1.0
-    """Ray step in units of the paper's 2 sqrt(3) / 128."""
     max_samples: int = 16
     """Most samples of a ray."""
     betas: tuple[float, float] = (0.0, 0.99)
