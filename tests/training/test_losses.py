@@ -46,8 +46,9 @@ def test_entropy_is_one_bit_at_one_half_and_nothing_at_the_ends() -> None:
 def test_ambient_attention_punishes_sound_outside_the_face_and_eyes_where_sound_attends() -> None:
     audio, eye = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([4.0, 5.0, 6.0])
     in_face = torch.tensor([True, False, True])
-    wanted = 2.0 / 3 + (4.0 / 16 * 1.0 + 6.0 / 16 * 3.0) / 3
-    assert float(losses.ambient_attention(audio, eye, in_face)) == pytest.approx(wanted)
+    for max_samples in (16, 64):
+        wanted = 2.0 / 3 + (4.0 / max_samples * 1.0 + 6.0 / max_samples * 3.0) / 3
+        assert float(losses.ambient_attention(audio, eye, in_face, max_samples)) == pytest.approx(wanted)
 
 
 def test_structural_dissimilarity_is_the_formula_of_wang_et_al() -> None:

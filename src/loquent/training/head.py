@@ -145,6 +145,7 @@ class HeadTrainer(Learner[HeadField, VisibilityGrid | OccupancyGrid]):
         self, stage: HeadStageConfig, progress: float, batch: RayBatch, samples: RaySamples
     ) -> tuple[dict[str, Tensor], float]:
         weights = stage.weights
+        ramp = paper_ramp(self.preset, stage, progress)
         condition = self._condition(stage, batch.frames)
         traced = self._render(stage, batch, samples, condition)
         pixels = (traced.colour + (1 - traced.opacity)[:, None] * batch.behind).clamp(0, 1)
@@ -153,15 +154,14 @@ class HeadTrainer(Learner[HeadField, VisibilityGrid | OccupancyGrid]):
         terms = {"colour": error.mean()}
         if weights.uncertainty > 0:
             terms["colour"] = weights.uncertainty * losses.uncertain_error(
-                pixels, batch.target, traced.averaged["uncertainty"], batch.in_face, progress
+                pixels, batch.target, traced.averaged["uncertainty"], batch.in_face, ramp
             )
         terms["entropy"] = weights.entropy * losses.opacity_entropy(traced.opacity)
-        terms["ambient"] = (
-            weights.ambient * progress * losses.ambient_attention(attention["audio"], attention["eye"], batch.in_face)
-        )
+        ambient = losses.ambient_attention(attention["audio"], attention["eye"], batch.in_face, self.march.max_samples)
+        terms["ambient"] = weights.ambient * ramp * ambient
         assert traced.weights is not None
         if weights.jitter > 0 and self.n_steps % JITTER_INTERVAL == 0:
-            terms["jitter"] = weights.jitter * progress * self._unsteadiness(batch, samples, condition)
+            terms["jitter"] = weights.jitter * ramp * self._unsteadiness(batch, samples, condition)
         if weights.distortion > 0:
             spread = distortion(traced.weights, samples.t, samples.steps, samples.ray_starts)
             terms["distortion"] = weights.distortion * spread.mean()
@@ -265,6 +265,17 @@ class HeadTrainer(Learner[HeadField, VisibilityGrid | OccupancyGrid]):
         k = torch.tensor([int(self.generator.integers(len(self.store.frames)))], device=self.device)
         condition = self.field.test_condition(self.field.encode(self.inputs[k]), self.eye[k][:, None])
         self.grid.update(lambda points: self.field.density(points, condition), generator=self.noise)
+
+
+def paper_ramp(preset: Preset, stage: HeadStageConfig, progress: float) -> float:
+    """The papers' s, by which slow terms come in (SPEC 4.2): the share done of the head's training up to the end of `stage`.
+
+    It runs from 0 to 1 in the first stage; a later one goes on, that of `paper` from 0.8 to 1.
+    """
+    lengths = [one.share if preset.minutes > 0 else one.steps for one in preset.head]
+    number = preset.head.index(stage)
+    before = sum(lengths[:number])
+    return (before + progress * lengths[number]) / (before + lengths[number])
 
 
 def _beside(flags: Bool[Tensor, "frames"], values: Float[Tensor, "all ..."]) -> Bool[Tensor, "frames ..."]:

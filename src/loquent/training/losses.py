@@ -40,11 +40,11 @@ def ambient_attention(
     audio_attention: Float[Tensor, "rays"],
     eye_attention: Float[Tensor, "rays"],
     in_face: Bool[Tensor, "rays"],
-    max_samples: int = 16,
+    max_samples: int,
 ) -> Float[Tensor, ""]:
     """Audio attention outside the face, and eye attention where audio attends inside it (SPEC 4.2).
 
-    Both arguments are plain sums over a ray's samples (SPEC 2.7).
+    Both attentions are plain sums over a ray's samples (SPEC 2.7), of which there are at most `max_samples`.
     """
     outside = torch.where(in_face, 0.0, audio_attention).mean()
     inside = torch.where(in_face, eye_attention / max_samples * audio_attention.detach(), 0.0).mean()

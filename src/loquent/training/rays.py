@@ -32,6 +32,7 @@ class RayBatch:
     behind: Float[Tensor, "rays 3"]
     head: Float[Tensor, "rays"]
     in_face: Bool[Tensor, "rays"]
+    """Inside the papers' face rectangle (SPEC 1.7)."""
 
 
 class RayDrawer:
@@ -48,6 +49,8 @@ class RayDrawer:
         mouth = rectangles(points[:, list(indices.OUTER_LIPS)], 0.25, *size)
         self.regions = FaceRegions(mouth=mouth, eyes=np.stack(eyes, axis=1))
         self.face = rectangles(points[:, : indices.N_MESH], 0.0, *size)
+        self.inner_face = rectangles(points[:, list(indices.MESH_OF_68)], 0.0, *size)
+        """The papers' face: the box of the 68 points, without the forehead (SPEC 1.7)."""
 
     def draw(self, stage: HeadStageConfig, n_rays: int, n_steps: int, generator: np.random.Generator) -> RayBatch:
         """About `n_rays` rays of random frames, where `stage` wants them; patches take turns by `n_steps`, those taken."""
@@ -62,7 +65,7 @@ class RayDrawer:
             target.append(self.store.target[k, r, c])
             behind.append(self.store.behind[k, r, c])
             head.append(self.store.head[k, r, c])
-            top, bottom, left, right = self.face[k]
+            top, bottom, left, right = self.inner_face[k]
             in_face.append((rows >= top) & (rows < bottom) & (columns >= left) & (columns < right))
             start, along = pixel_rays(
                 self.world_from_camera[k][None], self.camera, torch.from_numpy(rows), torch.from_numpy(columns)
