@@ -32,13 +32,17 @@ _DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPE
 class Observer(Protocol):
     """Is told how a run goes; the command line draws bars from it."""
 
-    def plan(self, efforts: Sequence[float]) -> None: ...
+    def plan(self, efforts: Sequence[float]) -> None:
+        """The run begins; its steps will take times in this proportion."""
 
-    def start(self, title: str, number: int) -> None: ...
+    def start(self, title: str, number: int) -> None:
+        """Step `number`, counted from 1, begins; `title` says what it does."""
 
-    def advance(self, done: int, total: int) -> None: ...
+    def advance(self, done: int, total: int) -> None:
+        """The step has done `done` of `total` pieces of work, mostly frames; 0 = how many there are is not known."""
 
-    def finish(self, step: str, number: int, *, skipped: bool) -> None: ...
+    def finish(self, step: str, number: int, *, skipped: bool) -> None:
+        """The step called `step` is done; `skipped` if an earlier run had done it."""
 
 
 class Silent:

@@ -1,4 +1,4 @@
-"""A training run's state on disk: safetensors for tensors, JSON for the rest, replaced whole every half minute."""
+"""A training run's state on disk: safetensors for tensors, JSON for the rest, replaced whole again and again."""
 
 import json
 from dataclasses import dataclass
