@@ -356,12 +356,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(_overview())
         return 0 if words else 2
-    command = COMMANDS.get(words[0])
-    if command is None:
+    if words[0] not in COMMANDS:
         print(f"There is no command {words[0]!r}. There is: {', '.join(COMMANDS)}.", file=sys.stderr)
         return 2
     try:
-        return tyro.cli(command, prog=f"loquent {words[0]}", args=words[1:])
+        return run(words)
     except KeyboardInterrupt:
         print("\nInterrupted. Nothing is half-written; run the same command again to go on.", file=sys.stderr)
         return 130
@@ -385,6 +384,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+
+
+def run(words: Sequence[str]) -> int:
+    """Run one command, its name first; errors and interruptions are the caller's."""
+    return tyro.cli(COMMANDS[words[0]], prog=f"loquent {words[0]}", args=words[1:])
 
 
 def _share_cores() -> None:
