@@ -4,6 +4,7 @@ Unknowns are the poses and a 3-D place for every followed point. Anchors are poi
 the rigid landmarks, and later the reference points. Nothing is smoothed, so fast motion stays.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +19,8 @@ FLOW_SPREAD: Final = 0.3 / 450
 PLACE_SPREAD: Final = 0.12
 """A followed point lies about this near (volume units, 3 cm) to where it was first placed, at the nearest landmark's depth.
 Much looser, and small turns of a distant head are mistaken for depth."""
+_BLOCK_FRAMES: Final = 100
+"""Frames whose anchors are computed at once."""
 OUTLIER_SPREADS: Final = 2.0
 """Points whose median residual is beyond this many spreads do not belong to the skull."""
 
@@ -40,7 +43,7 @@ class Poses:
     rotations: np.ndarray  # camera from head [F, 3, 3]
     translations: np.ndarray  # [F, 3]
 
-    def of(self, frames: np.ndarray) -> "Poses":
+    def of(self, frames: np.ndarray | slice) -> "Poses":
         """The poses of some frames."""
         return Poses(self.rotations[frames], self.translations[frames])
 
@@ -71,6 +74,17 @@ class Anchors:
             np.concatenate([self.trust, other.trust], axis=1),
             np.concatenate([self.scale_px, other.scale_px]),
         )
+
+    def parts(self) -> Iterator[tuple[slice, "Anchors"]]:
+        """Blocks of frames, each with only the points that it sees.
+
+        All at once would take gigabytes on a clip of some minutes, most of it for reference points that a frame does not see.
+        """
+        for first in range(0, len(self.trust), _BLOCK_FRAMES):
+            frames = slice(first, min(first + _BLOCK_FRAMES, len(self.trust)))
+            trust = self.trust[frames]
+            seen = trust.any(axis=0)
+            yield frames, Anchors(self.places[seen], self.seen_px[frames][:, seen], trust[:, seen], self.scale_px[seen])
 
     def residual(self, poses: "Poses", camera: Camera) -> np.ndarray:
         """Projection minus observation, [F, n, 2]."""
@@ -132,8 +146,10 @@ class PoseProblem:
         return projected - group.seen_px, turned
 
     def _cost(self, poses: Poses) -> float:
-        distance = np.linalg.norm(self.anchors.residual(poses, self.camera), axis=-1)
-        total = (self.anchors.trust * _huber(distance, self.anchors.scale_px)).sum()
+        total = 0.0
+        for frames, part in self.anchors.parts():
+            distance = np.linalg.norm(part.residual(poses.of(frames), self.camera), axis=-1)
+            total += (part.trust * _huber(distance, part.scale_px)).sum()
         for group in self.groups:
             distance = np.linalg.norm(self._flow_residual(group, poses)[0], axis=-1)
             total += (group.is_seen * _huber(distance, 2 * self.flow_spread)).sum() / self.flow_spread**2
@@ -156,17 +172,19 @@ class PoseProblem:
         return poses.moved(step)
 
     def _add_anchors(self, poses: Poses, pairs: np.ndarray, right: np.ndarray) -> None:
-        turned = np.einsum("fij,nj->fni", poses.rotations, self.anchors.places)
-        residual = self.anchors.residual(poses, self.camera)
-        by_point = projection_jacobian(turned + poses.translations[:, None], self.camera)
-        by_pose = np.concatenate([-by_point @ cross_matrix(turned), by_point], axis=-1)
-        trust = self.anchors.trust * huber_weight(np.linalg.norm(residual, axis=-1), self.anchors.scale_px)
-        weighted = trust[..., None, None] * by_pose
-        blocks = np.einsum("fnki,fnkj->fij", weighted, by_pose, optimize=True)
-        right[: len(residual)] += np.einsum("fnki,fnk->fi", weighted, residual, optimize=True)
-        for i, block in enumerate(blocks):
-            at = (i % self.window) * 6
-            pairs[i // self.window, at : at + 6, at : at + 6] += block
+        for frames, part in self.anchors.parts():
+            at = poses.of(frames)
+            turned = np.einsum("fij,nj->fni", at.rotations, part.places)
+            residual = part.residual(at, self.camera)
+            by_point = projection_jacobian(turned + at.translations[:, None], self.camera)
+            by_pose = np.concatenate([-by_point @ cross_matrix(turned), by_point], axis=-1)
+            trust = part.trust * huber_weight(np.linalg.norm(residual, axis=-1), part.scale_px)
+            weighted = trust[..., None, None] * by_pose
+            blocks = np.einsum("fnki,fnkj->fij", weighted, by_pose, optimize=True)
+            right[frames] += np.einsum("fnki,fnk->fi", weighted, residual, optimize=True)
+            for i, block in enumerate(blocks, start=frames.start):
+                place = (i % self.window) * 6
+                pairs[i // self.window, place : place + 6, place : place + 6] += block
 
     def _add_group(
         self, group: PointGroup, poses: Poses, pairs: np.ndarray, right: np.ndarray
