@@ -243,9 +243,9 @@ def inspect_(portrait: Positional[Path], /, json: bool = False, motion: Path | N
         motion: also write the clip's head motion and blinks to this CSV or JSON file, to edit and give to `render`.
     """
     from loquent.inspection import describe, print_description
+    from loquent.media.rates import FPS
     from loquent.motion import dense_track, write_motion
     from loquent.portrait import Portrait
-    from loquent.speak import FPS
 
     person = Portrait.load(portrait)
     print_description(describe(person, portrait), as_json=json)

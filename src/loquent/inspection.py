@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from loquent.media.rates import FPS
 from loquent.portrait import VERSION, Portrait
 from loquent.speech.kinds import speech_kind
 
@@ -27,7 +28,7 @@ def describe(portrait: Portrait, path: Path) -> dict[str, Any]:
         "torso": portrait.torso.kind if portrait.torso else "none",
         "occupied_share": round(float(portrait.occupied.float().mean()), 4),
         "speech": f"{kind.name}, {kind.rate_hz} Hz, {kind.width} values, looks {kind.look_ahead_s} s ahead",
-        "track_s": round(len(portrait.track) / 25, 2),
+        "track_s": round(len(portrait.track) / FPS, 2),
         "record": portrait.record,
         "licences": portrait.licences,
     }

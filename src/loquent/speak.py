@@ -14,14 +14,13 @@ from loquent.errors import InputError, MediaError
 from loquent.geometry.cameras import Camera
 from loquent.media.audio import read_waveform
 from loquent.media.images import read_image, write_image
+from loquent.media.rates import FPS, SAMPLE_RATE_HZ
 from loquent.media.writer import VideoWriter
 from loquent.motion import Motion, dense_track, endless, read_motion
 from loquent.portrait import Portrait
 from loquent.progress import Progress
 from loquent.speech.kinds import extract
 
-FPS = 25.0
-SAMPLE_RATE_HZ = 16_000
 CONDITION_FRAMES = 250
 """Frames whose conditions are computed at once."""
 NAMED_COLOURS = {"white": (255, 255, 255), "black": (0, 0, 0), "green": (0, 177, 64)}

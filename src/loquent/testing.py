@@ -18,6 +18,7 @@ from loquent.fields.torso_follow import TorsoFollow
 from loquent.geometry.cameras import Camera, project
 from loquent.media.audio import write_wav
 from loquent.media.images import write_image
+from loquent.media.rates import SAMPLE_RATE_HZ
 from loquent.motion import Motion
 from loquent.nn.lip_predictor import WINDOW_STEPS, LipPredictor
 from loquent.portrait import Portrait
@@ -154,7 +155,7 @@ def make_tiny_clip(folder: Path, *, n_frames: int = 11, size: int = 32, seed: in
         write_image(folder / "frames" / f"{k:06d}.jpg", picture)
         write_image(folder / "mattes" / f"{k:06d}.png", matte)
         write_image(folder / "torso" / f"{k:06d}.png", layer)
-    write_wav(folder / "sound.wav", generator.standard_normal(steps * 320).astype(np.float32) * 0.1, 16_000)
+    write_wav(folder / "sound.wav", generator.standard_normal(steps * 320).astype(np.float32) * 0.1, SAMPLE_RATE_HZ)
     write_bytes(folder / "speech" / "log_mel.safetensors", save({"features": torch.from_numpy(features)}))
     expression = torch.from_numpy(np.stack([opening, np.roll(opening, 1)], axis=1)).float()
     track = ClipTrack(

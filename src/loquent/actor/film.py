@@ -8,10 +8,9 @@ from loquent.actor.scene import Actor
 from loquent.actor.script import make_script
 from loquent.actor.voice import speak
 from loquent.media.audio import write_wav
+from loquent.media.rates import SAMPLE_RATE_HZ
 from loquent.media.writer import VideoWriter
 from loquent.storage import atomic_path
-
-SAMPLE_RATE_HZ = 16000
 
 
 def film(path: Path, *, duration_s: float = 16.0, size: int = 320, seed: int = 0, truth: Path | None = None) -> None:

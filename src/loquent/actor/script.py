@@ -7,6 +7,7 @@ from jaxtyping import Float
 
 from loquent.actor.expression import Expression
 from loquent.actor.phones import CODAS, LABIALS, ONSETS, PHONES, VOWELS
+from loquent.media.rates import FPS
 
 LEAD_S = 0.30
 """Silence before the first sound and, at least, after the last."""
@@ -97,7 +98,7 @@ class Script:
         )
 
 
-def make_script(duration_s: float, seed: int = 0, fps: float = 25.0) -> Script:
+def make_script(duration_s: float, seed: int = 0, fps: float = FPS) -> Script:
     """Invent a performance of `duration_s` seconds (at least 1): ``round(duration_s * fps)`` frames.
 
     The same seed gives the same sentences whatever the frame rate; a longer script begins like a shorter one.

@@ -11,13 +11,14 @@ from loquent.actor.identity import make_identity
 from loquent.actor.phones import PHONES
 from loquent.actor.script import Script, Spoken
 from loquent.compilation import kernel
+from loquent.media.rates import SAMPLE_RATE_HZ
 
 CONTROL_HZ = 400.0
 """Rate of the synthesiser's controls."""
 _WIDTHS_HZ = (70.0, 100.0, 150.0, 220.0, 300.0)
 
 
-def speak(script: Script, sample_rate_hz: int = 16000) -> Float32[np.ndarray, "samples"]:
+def speak(script: Script, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Float32[np.ndarray, "samples"]:
     """The script's sound, ``round(duration_s * sample_rate_hz)`` samples in (-1, 1); pauses are digital near-silence.
 
     The speaker is the identity of the script's seed; sample 0 belongs to frame 0.

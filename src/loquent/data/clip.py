@@ -32,6 +32,7 @@ from loquent.errors import ClipError, InputError
 from loquent.geometry.cameras import Camera
 from loquent.media.compositing import laid_over
 from loquent.media.images import read_image
+from loquent.media.rates import FPS
 from loquent.storage import write_bytes, write_json
 
 FORMAT = "loquent.clip"
@@ -59,7 +60,7 @@ class ClipInfo:
     """Frames of the 25 fps timeline, usable or not."""
     n_train: int
     """The first this many usable frames train, the rest are held out (SPEC 1.2)."""
-    fps: float = 25.0
+    fps: float = FPS
     """Frames per second of the timeline."""
     sound_offset_s: float = 0.0
     """How late the sound was in the source; already taken out of sound.wav."""

@@ -20,6 +20,7 @@ from loquent.evaluation.scores import MOUTH_MARGIN, Timeline, TrueFrame
 from loquent.evaluation.silence import silent_frames
 from loquent.face.indices import OUTER_LIPS
 from loquent.media.audio import read_waveform
+from loquent.media.rates import SAMPLE_RATE_HZ
 from loquent.portrait import Portrait
 from loquent.speech.kinds import speech_kind
 
@@ -28,7 +29,6 @@ Setting = Literal["head", "full"]
 Picture = UInt8[np.ndarray, "height width 3"]
 JPEG_QUALITY = 75
 SHUFFLE_SEED = 0
-SAMPLE_RATE_HZ = 16000
 _BLOCK_S = (0.5, 1.0)
 _TRIES = 64
 

@@ -23,11 +23,9 @@ from loquent.face.landmarks import LandmarkTrack, detect_all
 from loquent.face.segmentation import PersonSegmenter
 from loquent.media.audio import read_waveform
 from loquent.media.probe import probe
+from loquent.media.rates import FPS, SAMPLE_RATE_HZ
 from loquent.media.video import read_frames
-from loquent.speech.mfcc import SAMPLE_RATE_HZ
 
-FPS = 25.0
-"""Both videos are compared at this rate, as the papers do."""
 AUE = "AUE"
 Picture = UInt8[np.ndarray, "height width 3"]
 

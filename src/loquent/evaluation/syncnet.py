@@ -21,10 +21,9 @@ from loquent.errors import InputError
 from loquent.evaluation.weights import SYNCNET, load_weights
 from loquent.face.indices import N_MESH
 from loquent.face.lips import fill_gaps
-from loquent.speech.mfcc import SAMPLE_RATE_HZ, mfcc
+from loquent.media.rates import FPS, SAMPLE_RATE_HZ
+from loquent.speech.mfcc import mfcc
 
-FPS: Final = 25.0
-"""Frames per second the network was trained on."""
 FRAMES: Final = 5
 """Frames of one look."""
 STEPS: Final = 20

@@ -21,12 +21,12 @@ from loquent.face.expression import ExpressionBasis
 from loquent.face.landmarks import detect_all
 from loquent.media.audio import read_waveform, write_wav
 from loquent.media.images import write_image
+from loquent.media.rates import FPS, SAMPLE_RATE_HZ
 from loquent.progress import Progress
 from loquent.speech.kinds import extract
 from loquent.speech.precomputed import KIND_OF_FILE, read_precomputed
 from loquent.storage import atomic_path, remove_abandoned, write_bytes
 
-_SAMPLE_RATE_HZ = 16_000
 _N_EXPRESSION = 8
 _MIN_TRAIN_FRAMES = _N_EXPRESSION + 1
 """Fewer cannot tell that many mouth motions apart."""
@@ -127,12 +127,12 @@ def _write_pictures(source: RadFolder, kept: Tensor, place: Path) -> None:
 
 def _write_sound(source: RadFolder, speech_kind: str, place: Path) -> None:
     """The sound, the features that the folder holds, and the wanted ones if they are not among them."""
-    waveform = read_waveform(source.folder / "aud.wav", sample_rate_hz=_SAMPLE_RATE_HZ)
-    write_wav(place / "sound.wav", waveform, _SAMPLE_RATE_HZ)
+    waveform = read_waveform(source.folder / "aud.wav", sample_rate_hz=SAMPLE_RATE_HZ)
+    write_wav(place / "sound.wav", waveform, SAMPLE_RATE_HZ)
     files = [source.folder / name for name in KIND_OF_FILE]
-    n_frames = round(len(waveform) / _SAMPLE_RATE_HZ * ClipInfo.fps)
+    n_frames = round(len(waveform) / SAMPLE_RATE_HZ * FPS)
     features = {KIND_OF_FILE[file.name]: read_precomputed(file, n_frames=n_frames) for file in files if file.is_file()}
     if speech_kind not in features:
-        features[speech_kind] = extract(speech_kind, waveform, _SAMPLE_RATE_HZ)
+        features[speech_kind] = extract(speech_kind, waveform, SAMPLE_RATE_HZ)
     for kind, values in features.items():
         write_bytes(place / "speech" / f"{kind}.safetensors", save({"features": values}))

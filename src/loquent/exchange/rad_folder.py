@@ -24,6 +24,7 @@ from torch import Tensor
 
 from loquent.errors import ClipError, InputError
 from loquent.geometry.cameras import Camera, volume_from_stored
+from loquent.media.compositing import laid_over
 from loquent.media.images import read_image
 from loquent.speech.precomputed import KIND_OF_FILE
 from loquent.storage import read_array
@@ -112,10 +113,8 @@ class RadFolder:
 
     def torso_over_background(self, i: int) -> Float[np.ndarray, "height width 3"]:
         """What stands behind the head in [0, 1]: the torso layer over the plate (SPEC 1.8)."""
-        layer = self.torso(i).astype(np.float32) / 255
-        plate = self.background.astype(np.float32) / 255
-        mixed: np.ndarray = layer[..., :3] * layer[..., 3:] + plate * (1 - layer[..., 3:])
-        return mixed
+        layer = self.torso(i)
+        return laid_over(layer[..., :3], self.background, layer[..., 3:])
 
     def landmarks(self, i: int) -> Float[np.ndarray, "68 2"]:
         """The 68 landmarks (u along columns, v along rows).

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from loquent.errors import InputError, MediaError
 from loquent.media.container import Damage, decode_sound, open_media, sound_stream
 from loquent.media.probe import probe
+from loquent.media.rates import SAMPLE_RATE_HZ
 from loquent.storage import atomic_path
 
 ROUNDING_S = 0.002
@@ -27,7 +28,7 @@ RESAMPLER = {"filter_size": "64", "phase_shift": "10", "cutoff": "0.97", "linear
 """Settings of FFmpeg's resampler: flat to 0.97 of the lower Nyquist frequency."""
 
 
-def read_waveform(path: Path, *, sample_rate_hz: int = 16000) -> Float[np.ndarray, "samples"]:
+def read_waveform(path: Path, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Float[np.ndarray, "samples"]:
     """Read the sound of any media file as float32 in [-1, 1], the mean of its channels.
 
     Sample 0 is at the presentation of the first video frame when the file has moving pictures (zeros are put in front
@@ -42,7 +43,7 @@ def read_waveform(path: Path, *, sample_rate_hz: int = 16000) -> Float[np.ndarra
 
 
 def iter_waveform(
-    path: Path, *, sample_rate_hz: int = 16000, chunk_s: float = 1.0
+    path: Path, *, sample_rate_hz: int = SAMPLE_RATE_HZ, chunk_s: float = 1.0
 ) -> Iterator[Float[np.ndarray, "samples"]]:
     """The same samples as `read_waveform`, in pieces of `chunk_s` seconds (the last may be shorter), in constant memory.
 

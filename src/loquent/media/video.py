@@ -14,6 +14,7 @@ from loquent.errors import InputError, MediaError
 from loquent.media.container import Damage, decode_video, need_picture_stream, open_media
 from loquent.media.picture import to_rgb
 from loquent.media.probe import MediaInfo, probe
+from loquent.media.rates import FPS
 from loquent.media.timing import FrameTiming, frame_timing, presentation_s
 
 SEEK_FROM_S = 5.0
@@ -36,7 +37,7 @@ class TimedFrame:
 
 
 def read_frames(
-    path: Path, *, fps: float = 25.0, start_s: float = 0.0, end_s: float | None = None
+    path: Path, *, fps: float = FPS, start_s: float = 0.0, end_s: float | None = None
 ) -> Iterator[TimedFrame]:
     """Read the frames of a video at k / `fps` seconds for every k with ``start_s <= k / fps < end_s``.
 
@@ -116,7 +117,7 @@ def _source_frames(
         container.seek(int((info.video_start_s + start_s - 1.0) / stream.time_base), stream=stream)
     before_s: float | None = None
     for frame in decode_video(container, stream, Damage()):
-        stored_s = presentation_s(frame, before_s, 1 / (info.fps or 25.0)) - info.video_start_s
+        stored_s = presentation_s(frame, before_s, 1 / (info.fps or FPS)) - info.video_start_s
         if before_s is not None and stored_s + info.video_start_s <= before_s:
             continue
         before_s = stored_s + info.video_start_s

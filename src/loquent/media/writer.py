@@ -21,6 +21,7 @@ from jaxtyping import Float, UInt8
 from loquent.errors import InputError, OutputError
 from loquent.media.audio import iter_channels, resample_blocks, sound_format
 from loquent.media.picture import BT709
+from loquent.media.rates import FPS, SAMPLE_RATE_HZ
 from loquent.storage import atomic_path, remove_abandoned
 
 VIDEO_OPTIONS = {"crf": "18", "preset": "faster", "threads": "2"}
@@ -43,9 +44,9 @@ class VideoWriter:
         *,
         height: int,
         width: int,
-        fps: float = 25.0,
+        fps: float = FPS,
         sound: Path | Float[np.ndarray, "samples"] | None = None,
-        sample_rate_hz: int = 16000,
+        sample_rate_hz: int = SAMPLE_RATE_HZ,
     ):
         """`sound` is a media file, taken at its own rate and channels, or one channel in [-1, 1] at `sample_rate_hz`.
 

@@ -11,12 +11,13 @@ from loquent.errors import InputError
 from loquent.face.landmarks import detect_all
 from loquent.face.lips import lip_opening
 from loquent.media.audio import read_waveform
+from loquent.media.rates import FPS, SAMPLE_RATE_HZ
 from loquent.media.timing import frame_timing
 from loquent.prepare.ingest import first_look, timeline
-from loquent.prepare.judge import FPS, Evidence, expected_quality, judge, judge_look, usable_frames_finding, worst
+from loquent.prepare.judge import Evidence, expected_quality, judge, judge_look, usable_frames_finding, worst
 from loquent.prepare.picture_quality import measure_pictures, spread
 from loquent.prepare.pipeline import check_source
-from loquent.prepare.sound import SAMPLE_RATE_HZ, shifted
+from loquent.prepare.sound import shifted
 from loquent.prepare.sound_offset import measure_sound_offset
 from loquent.prepare.sound_quality import measure_sound
 from loquent.prepare.survey import Crop, choose_crop, main_face, survey_frames

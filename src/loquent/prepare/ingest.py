@@ -12,9 +12,10 @@ from loquent.data.findings import Finding
 from loquent.errors import MediaError
 from loquent.media.images import write_image
 from loquent.media.probe import probe
+from loquent.media.rates import FPS
 from loquent.media.timing import frame_timing
 from loquent.media.video import TimedFrame, read_frames
-from loquent.prepare.judge import FPS, Look, judge_look
+from loquent.prepare.judge import Look, judge_look
 from loquent.prepare.parallel import ordered_map
 from loquent.prepare.pipeline import SOURCE, Step, Workplace
 from loquent.prepare.survey import Survey, choose_crop, main_face, survey_frames

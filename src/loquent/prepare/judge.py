@@ -15,13 +15,13 @@ from loquent.face.blink import eye_closure, find_blinks
 from loquent.face.indices import LEFT_EYE_OUTER, N_MESH, RIGHT_EYE_OUTER
 from loquent.face.lips import lip_opening
 from loquent.media.probe import MediaInfo
+from loquent.media.rates import FPS
 from loquent.media.timing import FrameTiming
 from loquent.prepare.picture_quality import PictureQuality
 from loquent.prepare.sound_offset import APPLY_FROM, SoundOffset
 from loquent.prepare.sound_quality import SoundQuality
 from loquent.prepare.survey import FACE_SHARE, Survey, main_face
 
-FPS = 25.0
 MIN_FRAMES = 50
 """Shorter videos than two seconds hold nothing to learn and nothing to test on."""
 MIN_FACE_PX = 40

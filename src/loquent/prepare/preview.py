@@ -19,6 +19,7 @@ from loquent.geometry.rotations import head_angles_deg
 from loquent.media.audio import read_waveform
 from loquent.media.compositing import laid_over
 from loquent.media.images import read_image, write_image
+from loquent.media.rates import FPS, SAMPLE_RATE_HZ
 from loquent.prepare.pipeline import Step, Workplace
 from loquent.prepare.track import TRACK, TRACK_FIGURES, read_track_tensors
 
@@ -53,7 +54,7 @@ def _draw(work: Workplace) -> None:
         layer = read_image(work.input("torso") / f"{name}.png")
         behind = (laid_over(layer[..., :3], plate, layer[..., 3:]) * 255 + 0.5).astype(np.uint8)
         left = _annotated(picture, matte, track["landmarks_px"][i], track["world_from_camera"][i], camera)
-        cells.append(_cell(left, behind, f"{frame_ids[i] / 25:.1f} s"))
+        cells.append(_cell(left, behind, f"{frame_ids[i] / FPS:.1f} s"))
     rows = [np.concatenate(cells[k : k + _COLUMNS], axis=1) for k in range(0, len(cells), _COLUMNS)]
     sheet = np.concatenate(rows, axis=0)
     plots = _plots(track, read_waveform(work.input("sound.wav")), sheet.shape[1])
@@ -112,8 +113,8 @@ def _plots(
     track: dict[str, np.ndarray], waveform: Float[np.ndarray, "samples"], width: int
 ) -> list[UInt8[np.ndarray, "plot_height width 3"]]:
     """Mouth against loudness, eyes, and head angles, each on its own strip."""
-    time_s = track["frame_ids"] / 25
-    end_s = len(waveform) / 16000
+    time_s = track["frame_ids"] / FPS
+    end_s = len(waveform) / SAMPLE_RATE_HZ
     blocks = waveform[: len(waveform) // 320 * 320].reshape(-1, 320).astype(np.float64)
     loudness = np.sqrt(np.square(blocks).mean(axis=1)) ** 0.5
     opening = lip_opening(track["landmarks_px"])

@@ -10,8 +10,9 @@ from safetensors.torch import save
 
 from loquent.face.lips import lip_opening
 from loquent.media.audio import read_waveform, write_wav
+from loquent.media.rates import FPS, SAMPLE_RATE_HZ
 from loquent.prepare.ingest import read_survey, refuse, timeline_start_s
-from loquent.prepare.judge import FPS, loudness
+from loquent.prepare.judge import loudness
 from loquent.prepare.pipeline import SOURCE, Step, Workplace
 from loquent.prepare.sound_offset import SoundOffset, measure_sound_offset
 from loquent.prepare.sound_quality import measure_sound
@@ -19,7 +20,6 @@ from loquent.prepare.track import TRACK, read_track_tensors
 from loquent.speech.kinds import extract, speech_kind
 from loquent.storage import write_bytes, write_json
 
-SAMPLE_RATE_HZ = 16000
 SOUND = "sound.wav"
 OFFSET = "measured/sound_offset.json"
 

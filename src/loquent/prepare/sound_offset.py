@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from loquent.face.lips import high_pass
+from loquent.media.rates import FPS
 from loquent.speech.kinds import extract, speech_kind
 
 CANDIDATES_S = np.round(np.arange(-0.5, 0.501, 0.02), 2)
@@ -52,7 +53,7 @@ def measure_sound_offset(
     opening: Float[np.ndarray, "frames"],
     frame_ids: Int[np.ndarray, "frames"],
     waveform: Float[np.ndarray, "samples"],
-    fps: float = 25.0,
+    fps: float = FPS,
 ) -> SoundOffset:
     """Find how late the sound is against the lips.
 

@@ -14,10 +14,11 @@ from torch.nn import functional
 
 from loquent.errors import InputError
 from loquent.media.audio import resample
+from loquent.media.rates import SAMPLE_RATE_HZ
 from loquent.pretrained import ModelFile, need_model
 from loquent.speech.frozen_graph import read_constants
 from loquent.speech.kinds import SpeechKind, speech_kind
-from loquent.speech.mfcc import SAMPLE_RATE_HZ, mfcc
+from loquent.speech.mfcc import mfcc
 
 MODEL: Final = ModelFile(
     name="deepspeech-0_1_0-b90017e8.pb",

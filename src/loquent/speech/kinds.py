@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from loquent.errors import InputError
+from loquent.media.rates import SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def speech_kind(name: str) -> SpeechKind:
 
 
 def extract(
-    kind_name: str, waveform: Float[np.ndarray, "samples"], sample_rate_hz: int = 16000
+    kind_name: str, waveform: Float[np.ndarray, "samples"], sample_rate_hz: int = SAMPLE_RATE_HZ
 ) -> Float[Tensor, "steps width"]:
     """Compute features of a whole sound; any sample rate is resampled to what the kind wants.
 

@@ -14,9 +14,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from loquent.media.audio import resample
+from loquent.media.rates import SAMPLE_RATE_HZ
 from loquent.speech.kinds import SpeechKind, speech_kind
 
-SAMPLE_RATE_HZ = 16000
 HOP = 320
 WINDOW = 640
 FFT_SIZE = 1024

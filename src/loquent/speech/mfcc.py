@@ -7,13 +7,13 @@ window's energy.
 
 import math
 from functools import lru_cache
-from typing import Final
 
 import numpy as np
 from jaxtyping import Float
 from scipy.fft import dct
 
-SAMPLE_RATE_HZ: Final = 16000
+from loquent.media.rates import SAMPLE_RATE_HZ
+
 HOP, WINDOW, FFT_SIZE = 160, 400, 512
 N_BANDS, LIFTER, PRE_EMPHASIS = 26, 22, 0.97
 _BLOCK = 4096

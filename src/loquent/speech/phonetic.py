@@ -17,8 +17,9 @@ from safetensors.torch import load
 from torch import Tensor
 
 from loquent.media.audio import resample
+from loquent.media.rates import SAMPLE_RATE_HZ
 from loquent.speech.kinds import SpeechKind, speech_kind
-from loquent.speech.log_mel import SAMPLE_RATE_HZ, log_energies, speech_gain
+from loquent.speech.log_mel import log_energies, speech_gain
 from loquent.speech.phonetic_net import CLASSES, FURTHER, INPUT_WIDTH, NECK_WIDTH, TRUNK, PhoneticNet, steps_ahead
 
 WEIGHTS = "phonetic.safetensors"

@@ -19,10 +19,10 @@ from torch.nn import functional
 
 from loquent.errors import DependencyError, InputError, need
 from loquent.media.audio import resample
+from loquent.media.rates import SAMPLE_RATE_HZ
 from loquent.pretrained import cache_folder
 from loquent.speech.kinds import TRANSFORMERS, SpeechKind, speech_kind
 
-SAMPLE_RATE_HZ: Final = 16000
 HOP: Final = 320
 """Samples per step of every model that can be used: 50 Hz."""
 WINDOW: Final = 400
