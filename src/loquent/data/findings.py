@@ -22,4 +22,5 @@ class Finding:
     """What the user can do about it; empty for ``go``."""
 
     def to_json(self) -> dict[str, Any]:
+        """Its fields by name, for `doctor --json`."""
         return asdict(self)

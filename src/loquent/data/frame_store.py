@@ -26,6 +26,7 @@ class Window:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """Number of rows, number of columns."""
         return self.bottom - self.top, self.right - self.left
 
 

@@ -44,6 +44,7 @@ class AudioAttention(nn.Module):
         self.head = nn.Linear(CONTEXT_FRAMES, CONTEXT_FRAMES)
 
     def forward(self, vectors: Float[Tensor, "frames 8 width"]) -> Float[Tensor, "frames width"]:
+        """One vector a frame, of the eight around it, which are in the order of time."""
         scores = self.head(self.convolutions(vectors.transpose(1, 2)).squeeze(1))
         weights: Tensor = scores.softmax(dim=-1)
         return (weights[..., None] * vectors).sum(dim=1)

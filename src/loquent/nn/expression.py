@@ -16,5 +16,6 @@ class ExpressionEncoder(nn.Module):
         self.net = nn.Sequential(nn.Linear(width_in, 64), nn.LeakyReLU(0.02), nn.Linear(64, width_out))
 
     def forward(self, coefficients: Float[Tensor, "frames width_in"]) -> Float[Tensor, "frames width_out"]:
+        """The condition of frames with these coefficients, of variance about 1 (`loquent.face.expression`)."""
         encoded: Tensor = self.net(coefficients)
         return encoded

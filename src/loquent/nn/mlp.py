@@ -22,6 +22,7 @@ class Mlp(nn.Module):
         return list(self.parameters())
 
     def forward(self, values: Float[Tensor, "samples width_in"]) -> Float[Tensor, "samples width_out"]:
+        """The last layer's output, of any sign."""
         for layer in self.layers[:-1]:
             values = layer(values).relu_()
         output: Tensor = self.layers[-1](values)

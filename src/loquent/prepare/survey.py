@@ -43,10 +43,12 @@ class Survey:
     """The examined frames."""
 
     def to_json(self) -> dict[str, Any]:
+        """Its fields by name, for :meth:`from_json`."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Survey":
+        """The survey whose :meth:`to_json` gave `values`, also when they went through a file."""
         samples = tuple(
             Sample(**{**sample, "faces": tuple(FaceBox(**face) for face in sample["faces"])})
             for sample in values["samples"]
