@@ -40,7 +40,7 @@ class Choice:
     backend: str
     """"reference", or the name of a fast backend."""
     why: str
-    """The reason, as a sentence for `loquent bench` and bug reports."""
+    """The reason, as a sentence for warnings and bug reports."""
 
 
 @dataclass(eq=False)
