@@ -101,7 +101,7 @@ class R2TalkerHead(HeadField):
         condition: HeadCondition,
         frame_of_sample: Int[Tensor, "samples"] | None = None,
         *,
-        with_uncertainty: bool = False,
+        with_uncertainty: bool = True,
     ) -> HeadSamples:
         """See :meth:`HeadField.forward`; this field estimates no uncertainty and has no attention."""
         hidden = self._hidden(positions, condition, frame_of_sample)

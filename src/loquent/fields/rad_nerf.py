@@ -84,7 +84,7 @@ class RadNerfHead(SpeechHead):
         condition: HeadCondition,
         frame_of_sample: Int[Tensor, "samples"] | None = None,
         *,
-        with_uncertainty: bool = False,
+        with_uncertainty: bool = True,
     ) -> HeadSamples:
         """See :meth:`HeadField.forward`; this field estimates no uncertainty. Its measure of sound is |m₁| + |m₂|."""
         hidden, ambient = self._hidden(positions, condition, frame_of_sample)
