@@ -13,7 +13,6 @@ from torch.nn import functional
 from loquent.evaluation.weights import INCEPTION, load_weights
 
 SIDE_PX = 299
-N_FEATURES = 2048
 
 Size = int | tuple[int, int]
 
