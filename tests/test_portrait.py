@@ -61,11 +61,14 @@ def test_a_saved_portrait_renders_the_same_picture(clip: Clip, tmp_path: Path, c
     assert (tmp_path / "b.portrait").read_bytes() == (tmp_path / "a.portrait").read_bytes()
 
 
-def change(path: Path, facts: dict[str, Any] | None = None, drop: str = "") -> None:
-    """Write the portrait again with other facts, without one tensor."""
+def change(
+    path: Path, facts: dict[str, Any] | None = None, drop: str = "", edit: Callable[[dict[str, Tensor]], object] = id
+) -> None:
+    """Write the portrait again with other facts, without one tensor, or with others."""
     with safe_open(path, framework="pt") as whole:
         described = json.loads(whole.metadata()["loquent"])
         tensors = {name: whole.get_tensor(name) for name in whole.keys() if name != drop}  # noqa: SIM118
+    edit(tensors)
     save_file(tensors, path, metadata={"loquent": json.dumps({**described, **(facts or {})})})
 
 
@@ -75,6 +78,11 @@ def cut_in_half(path: Path) -> None:
 
 def other_width(path: Path) -> None:
     change(path, {"speech": {"name": "log_mel", "rate_hz": 50, "width": 99, "look_ahead_s": 0.02}})
+
+
+def replaced(name: str, edit: Callable[[Tensor], Tensor]) -> Callable[[Path], None]:
+    """Write the portrait again with one tensor made into another."""
+    return lambda path: change(path, edit=lambda tensors: tensors.update({name: edit(tensors[name]).contiguous()}))
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -95,6 +103,24 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no head tables": (lambda path: change(path, drop="head.planes.tables"), "planes.tables"),
     "no lips": (lambda path: change(path, drop="lips.weight"), "weight"),
     "odd head": (lambda path: change(path, {"head": {"levels": 2, "wings": 2}}), "wings"),
+    "short track": (replaced("track.eye", lambda eye: eye[:-1]), "track.eye must be float32 [11], but is float32 [10]"),
+    "flat poses": (
+        replaced("track.world_from_camera", lambda poses: poses[:, :3]),
+        "track.world_from_camera must be float32 [frames, 4, 4], but is float32 [11, 3, 4]",
+    ),
+    "poses of NaN": (
+        replaced("track.world_from_camera", lambda poses: poses * float("nan")),
+        "track.world_from_camera holds numbers that are not finite",
+    ),
+    "frames backwards": (replaced("track.frame_ids", lambda ids: ids.flip(0)), "track.frame_ids must rise"),
+    "frames of fractions": (replaced("track.frame_ids", lambda ids: ids.float()), "track.frame_ids must be int64 [11]"),
+    "no frames": (replaced("track.frame_ids", lambda ids: ids[:0]), "track.frame_ids must be int64 [11]"),
+    "no track": (lambda path: change(path, drop="track.eye"), "lacks 'track.eye'"),
+    "grey background": (
+        replaced("background", lambda plate: plate[..., 0]),
+        "background must be uint8 [rows, columns, 3]",
+    ),
+    "dark background": (replaced("background", lambda plate: plate / 255), "background must be uint8"),
     "head is text": (lambda path: change(path, {"head": "big"}), "damaged"),
 }
 

@@ -35,13 +35,20 @@ from loquent.rendering.render import Field, FieldSamples, MarchSettings, render_
 from loquent.rendering.torso import TorsoOccupancy, render_torso
 from loquent.speech.kinds import speech_kind
 from loquent.speech.windows import frame_contexts, frame_windows
-from loquent.storage import remove_abandoned, write_bytes
+from loquent.storage import check_frame_ids, check_tensors, remove_abandoned, write_bytes
 
 FORMAT = "loquent.portrait"
 VERSION = 3
 _FIRST_LISTENING = 3
 """Earlier portraits that listen hear longer windows."""
 """1 knew only ER-NeRF's fields, always with a torso; it is read as well."""
+_MEASURED = {
+    "background": (torch.uint8, ("rows", "columns", 3)),
+    "track.world_from_camera": (torch.float32, ("frames", 4, 4)),
+    "track.eye": (torch.float32, ("frames",)),
+    "track.frame_ids": (torch.int64, ("frames",)),
+}
+"""Type and sizes of what a portrait takes from its clip."""
 
 
 @dataclass
@@ -337,6 +344,8 @@ def _assemble(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Portrait:
     def part(prefix: str) -> dict[str, Tensor]:
         return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
+    check_tensors(tensors, _MEASURED)
+    check_frame_ids("track.frame_ids", tensors["track.frame_ids"])
     head = make_head(facts["head"])
     head.load_state_dict(part("head."))
     torso = None

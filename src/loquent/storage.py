@@ -8,12 +8,14 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from loquent.errors import InputError, OutputError
 
@@ -121,6 +123,50 @@ def read_array(path: Path) -> Float[np.ndarray, "..."]:
             f"{path} holds values that are not numbers (NaN or infinite), first in frame {int(bad.argmax())}. Compute it again."
         )
     return values.astype(np.float32)
+
+
+def check_tensors(
+    tensors: Mapping[str, Tensor], wanted: Mapping[str, tuple[torch.dtype, tuple[int | str, ...]]]
+) -> None:
+    """Hold the tensors of a file against what such a file promises.
+
+    Args:
+        tensors: by name; those that are not wanted are not looked at.
+        wanted: type and sizes of each. A word stands for any size above 0, the same wherever the word stands.
+
+    Raises:
+        ValueError: one is missing, has another type or size, or holds numbers that are not finite; the message names it.
+    """
+    sizes: dict[str, int] = {}
+    for name, (kind, shape) in wanted.items():
+        if name not in tensors:
+            raise ValueError(f"it lacks {name!r}")
+        found, known = tensors[name], dict(sizes)
+        fits = found.dtype == kind and found.ndim == len(shape)
+        for wish, size in zip(shape, found.shape, strict=False):
+            fits = fits and size > 0 and size == (known.setdefault(wish, size) if isinstance(wish, str) else wish)
+        if not fits:
+            promised = ", ".join(str(sizes.get(wish, wish)) if isinstance(wish, str) else str(wish) for wish in shape)
+            raise ValueError(
+                f"{name} must be {_short(kind)} [{promised}], but is {_short(found.dtype)} {list(found.shape)}"
+            )
+        if not bool(torch.isfinite(found).all()):
+            raise ValueError(f"{name} holds numbers that are not finite")
+        sizes = known
+
+
+def _short(kind: torch.dtype) -> str:
+    return str(kind).removeprefix("torch.")
+
+
+def check_frame_ids(name: str, frame_ids: Int[Tensor, "frames"]) -> None:
+    """Hold numbers of frames against what they are: places on the timeline from 0, ascending.
+
+    Raises:
+        ValueError: they are not; the message says `name`.
+    """
+    if int(frame_ids[0]) < 0 or bool((frame_ids.diff() <= 0).any()):
+        raise ValueError(f"{name} must rise from frame to frame and not be negative")
 
 
 def file_digest(path: Path) -> str:

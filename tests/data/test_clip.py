@@ -1,12 +1,15 @@
 """The clip folder: what is written is read back, and what is missing or damaged is named."""
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save
+from safetensors.torch import load_file, save
+from torch import Tensor
 
 from loquent.data.clip import Clip, ClipInfo, ClipTrack, default_train_count, write_info, write_track
 from loquent.data.findings import Finding
@@ -127,12 +130,62 @@ def test_damaged_picture_is_named_when_it_is_read(folder: Path) -> None:
         ({"format": "other"}, "'loquent.clip' was expected"),
         ({"n_train": 9}, "9 frames train"),
         ({"colour": 1}, "is damaged"),
+        ({"n_train": "2"}, r"clip\.json is damaged \(n_train cannot be '2'\)"),
+        ({"n_train": True}, "n_train cannot be True"),
+        ({"name": 3}, "name cannot be 3"),
+        ({"height": 12.5}, "height cannot be 12.5"),
+        ({"width": 0}, "width must be positive, but is 0"),
+        ({"focal_px": float("nan")}, "focal_px must be positive, but is nan"),
+        ({"fps": None}, "fps cannot be None"),
+        ({"source": []}, r"source cannot be \[\]"),
+        ({"findings": [{"name": "length"}]}, "is damaged"),
+        ({"n_source_frames": 5}, r"the film has 5 frames, but .* has a frame 5"),
     ],
 )
 def test_clip_json_of_another_kind(folder: Path, change: dict[str, object], words: str) -> None:
     values = json.loads((folder / "clip.json").read_text())
     (folder / "clip.json").write_text(json.dumps({**values, **change}))
     with pytest.raises(ClipError, match=words):
+        Clip.open(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "edit", "words"),
+    [
+        ("frame_ids", lambda ids: ids.float(), "frame_ids must be int64 [frames], but is float32 [3]"),
+        ("frame_ids", lambda ids: ids.flip(0), "frame_ids must rise"),
+        ("frame_ids", lambda ids: ids - 1, "frame_ids must rise from frame to frame and not be negative"),
+        ("frame_ids", lambda ids: ids * 0, "frame_ids must rise"),
+        ("frame_ids", lambda ids: ids[:0], "no usable frame"),
+        (
+            "world_from_camera",
+            lambda poses: poses[:2],
+            "world_from_camera must be float32 [3, 4, 4], but is float32 [2, 4, 4]",
+        ),
+        ("world_from_camera", lambda poses: poses[:, :3], "but is float32 [3, 3, 4]"),
+        (
+            "world_from_camera",
+            lambda poses: poses * float("inf"),
+            "world_from_camera holds numbers that are not finite",
+        ),
+        ("landmarks_px", lambda points: points[:, :68], "landmarks_px must be float32 [3, 478, 3]"),
+        ("blink", lambda blink: blink.double(), "blink must be float32 [3, 2], but is float64 [3, 2]"),
+        ("blink", lambda blink: blink[:, 0], "blink must be float32 [3, 2], but is float32 [3]"),
+        (
+            "expression",
+            lambda values: values[:, :0],
+            "expression must be float32 [3, coefficients], but is float32 [3, 0]",
+        ),
+    ],
+)
+def test_a_track_that_does_not_fit_together_is_refused(
+    folder: Path, name: str, edit: Callable[[Tensor], Tensor], words: str
+) -> None:
+    path = folder / "track.safetensors"
+    tensors = load_file(path)
+    tensors[name] = edit(tensors[name]).contiguous()
+    path.write_bytes(save(tensors))
+    with pytest.raises(ClipError, match=re.escape(words)):
         Clip.open(folder)
 
 

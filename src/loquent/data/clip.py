@@ -16,12 +16,14 @@ File names and `frame_ids` count frames of the 25 fps timeline, so frame ids kee
 """
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int, UInt8
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -33,7 +35,7 @@ from loquent.geometry.cameras import Camera
 from loquent.media.compositing import laid_over
 from loquent.media.images import read_image
 from loquent.media.rates import FPS
-from loquent.storage import write_bytes, write_json
+from loquent.storage import check_frame_ids, check_tensors, write_bytes, write_json
 
 FORMAT = "loquent.clip"
 VERSION = 1
@@ -92,6 +94,16 @@ class ClipTrack:
     """Lip and jaw shape: coefficients over this clip's principal mouth motions, unit variance on the training frames."""
 
 
+_TRACK = {
+    "frame_ids": (torch.int64, ("frames",)),
+    "world_from_camera": (torch.float32, ("frames", 4, 4)),
+    "landmarks_px": (torch.float32, ("frames", 478, 3)),
+    "blink": (torch.float32, ("frames", 2)),
+    "expression": (torch.float32, ("frames", "coefficients")),
+}
+"""Type and sizes of what track.safetensors holds."""
+
+
 @dataclass(frozen=True)
 class Clip:
     """A clip folder, checked and ready to read. Frame arguments `i` count usable frames from 0."""
@@ -102,15 +114,13 @@ class Clip:
 
     @classmethod
     def open(cls, folder: Path) -> "Clip":
-        """Open a clip folder and check that every file it promises is there.
+        """Open a clip folder and check that every file it promises is there, and that its numbers fit together.
 
         Raises:
             ClipError: something is missing, damaged, or of a newer version; the message names it.
         """
         info = _read_info(folder)
-        track = _read_track(folder)
-        if track.frame_ids.numel() == 0:
-            raise ClipError(f"The clip {folder} has no usable frame. Run `loquent prepare` on another video.")
+        track = _read_track(folder, info.n_source_frames)
         if not 0 < info.n_train <= track.frame_ids.numel():
             raise ClipError(
                 f"{folder / 'clip.json'} says that {info.n_train} frames train, "
@@ -242,12 +252,25 @@ def _read_info(folder: Path) -> ClipInfo:
         if version > VERSION:
             raise ClipError(f"{path} has version {version}; this Loquent reads up to {VERSION}. Update Loquent.")
         fields["findings"] = tuple(Finding(**finding) for finding in fields.get("findings", ()))
+        _check_fields(fields)
         return ClipInfo(**fields)
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as cause:
         raise ClipError(f"{path} is damaged ({cause}). Run `loquent prepare` again to restore it.") from cause
 
 
-def _read_track(folder: Path) -> ClipTrack:
+def _check_fields(fields: dict[str, Any]) -> None:
+    """Raise TypeError where a field holds something else than it is for."""
+    for name, kind in ClipInfo.__annotations__.items():
+        value = fields.get(name)
+        wanted: Any = (int, float) if kind is float else get_origin(kind) or kind
+        if name in fields and (isinstance(value, bool) or not isinstance(value, wanted)):
+            raise TypeError(f"{name} cannot be {value!r}")
+    for name in ("height", "width", "focal_px", "fps"):
+        if name in fields and not 0 < fields[name] < math.inf:
+            raise TypeError(f"{name} must be positive, but is {fields[name]}")
+
+
+def _read_track(folder: Path, n_source_frames: int) -> ClipTrack:
     path = folder / "track.safetensors"
     if not path.is_file():
         raise ClipError(f"The clip {folder} lacks track.safetensors. Run `loquent prepare` again to restore it.")
@@ -255,6 +278,18 @@ def _read_track(folder: Path) -> ClipTrack:
     missing = sorted(set(ClipTrack.__dataclass_fields__) - set(tensors))
     if missing:
         raise ClipError(f"{path} lacks {', '.join(missing)}. Run `loquent prepare` again to restore it.")
+    if tensors["frame_ids"].numel() == 0:
+        raise ClipError(f"The clip {folder} has no usable frame. Run `loquent prepare` on another video.")
+    try:
+        check_tensors(tensors, _TRACK)
+        check_frame_ids("frame_ids", tensors["frame_ids"])
+    except ValueError as cause:
+        raise ClipError(f"{path} is damaged: {cause}. Run `loquent prepare` again to restore it.") from cause
+    if int(tensors["frame_ids"][-1]) >= n_source_frames:
+        raise ClipError(
+            f"{folder / 'clip.json'} says that the film has {n_source_frames} frames, but {path} has a frame "
+            f"{int(tensors['frame_ids'][-1])}. Run `loquent prepare` again."
+        )
     return ClipTrack(**{name: tensors[name] for name in ClipTrack.__dataclass_fields__})
 
 
