@@ -18,7 +18,7 @@ from loquent.errors import InputError, OutputError, PortraitError
 from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.fields.head import HeadCondition
 from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
-from loquent.portrait import VERSION, Portrait, for_new_frames
+from loquent.portrait import VERSION, Portrait, head_for_new_frames, torso_for_new_frames
 from loquent.rendering.torso import TorsoOccupancy
 from loquent.testing import make_random_portrait, make_tiny_clip
 
@@ -239,7 +239,8 @@ def test_for_new_frames_keeps_what_the_fields_say() -> None:
     torch.manual_seed(0)
     head = ErNerfHead(ErNerfConfig(condition="expression", n_codes=5, levels=2))
     torso = ErNerfTorso(ErNerfTorsoConfig(n_codes=6, levels=2))
-    small_head, small_torso = for_new_frames(head, torso, head.codes[3].detach(), torso.codes[4].detach())
+    small_head = head_for_new_frames(head, head.codes[3].detach())
+    small_torso = torso_for_new_frames(torso, torso.codes[4].detach())
     assert small_head.codes.shape == (1, 4)
     assert small_torso.codes.shape == (1, 8)
     positions = torch.rand(50, 3) - 0.5

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -94,16 +95,15 @@ def train(
         device: cpu, cuda, or auto for the best there is.
     """
     from loquent.data.clip import Clip
-    from loquent.training.presets import PRESETS
+    from loquent.training.presets import preset_called
     from loquent.training.train import train as train_portrait
 
-    if preset not in PRESETS:
-        raise InputError(f"There is no preset {preset!r}. There is: {', '.join(PRESETS)}.")
+    chosen = preset_called(preset)
     if minutes is not None and not 0 <= minutes <= 60 * 24 * 30:
         raise InputError(f"--minutes must lie between 0 and a month, but is {minutes}.")
     if out.is_dir():
         raise InputError(f"--out must name a file, but {out} is a folder. Example: --out {out / 'me.portrait'}")
-    train_portrait(Clip.open(clip), out, PRESETS[preset], minutes=minutes, seed=seed, device=device)
+    train_portrait(Clip.open(clip), out, chosen, minutes=minutes, seed=seed, device=device)
     print(f"Wrote {out}. Make it speak: loquent render {out} SPEECH.wav --out film.mp4")
     return 0
 
@@ -232,6 +232,46 @@ def score(
     return 0
 
 
+def compare(
+    clip: Positional[Path],
+    /,
+    out: Path,
+    minutes: float = 2.0,
+    steps: int = 0,
+    systems: tuple[str, ...] = (),
+    preset: str = "quick",
+    seed: int = 0,
+    device: str = "auto",
+) -> int:
+    """Train every system of ER-NeRF's tables on one clip, each for as long, and set the figures beside the published ones.
+
+    Example: loquent compare me_clip --out tables --minutes 2
+
+    Args:
+        clip: a clip folder made by `prepare`.
+        out: folder for a portrait and the figures of each system, compare.md, compare.json and compare.png; what is finished
+            there is kept, and the same command goes on after an interruption.
+        minutes: time budget of each system.
+        steps: train each for this many steps instead of minutes.
+        systems: only these, e.g. er_nerf rad_nerf; nothing = all, see compare.md's tables.
+        preset: quick (tracked lips, minutes on a CPU) or paper (the papers' own recipe, for a GPU).
+        seed: of all random numbers.
+        device: cpu, cuda, or auto for the best there is.
+    """
+    from loquent.compare import SYSTEMS, with_steps
+    from loquent.compare import compare as measure
+    from loquent.data.clip import Clip
+    from loquent.training.presets import preset_called
+
+    if steps < 0 or (steps == 0 and minutes <= 0):
+        raise InputError(f"A comparison needs --minutes or --steps above 0, but got {minutes:g} and {steps}.")
+    chosen = preset_called(preset)
+    chosen = with_steps(chosen, steps) if steps else replace(chosen, minutes=minutes)
+    measure(Clip.open(clip), out, chosen, systems or tuple(SYSTEMS), seed=seed, device=device)
+    print(f"Wrote {out / 'compare.md'}.")
+    return 0
+
+
 def inspect_(portrait: Positional[Path], /, json: bool = False, motion: Path | None = None) -> int:
     """Say what a portrait file is and how it was made.
 
@@ -329,6 +369,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "render": render,
     "evaluate": evaluate,
     "score": score,
+    "compare": compare,
     "inspect": inspect_,
     "import": import_,
     "convert": convert,

@@ -58,7 +58,7 @@ class Portrait:
     head: HeadField
     """The head field; it keeps one appearance code, the one for new frames."""
     torso: TorsoField | None
-    """The torso field; likewise. None in an imported head, which stands before the plate alone."""
+    """The torso field; likewise. None where there is but a head, before the plate alone, as in an imported head's portrait."""
     occupied: Bool[Tensor, "cells cells cells"]
     """Cells of the volume where the head may be."""
     torso_occupancy: TorsoOccupancy
@@ -383,15 +383,15 @@ def _assemble(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Portrait:
     )
 
 
-def for_new_frames(
-    head: HeadField,
-    torso: TorsoField,
-    head_code: Float[Tensor, "head_code_width"],
-    torso_code: Float[Tensor, "torso_code_width"],
-) -> tuple[HeadField, TorsoField]:
-    """Copies of trained fields that keep a single appearance code, the one to render new frames with."""
-    small_head = make_head({**describe_field(head), "n_codes": 1})
-    small_head.load_state_dict({**head.state_dict(), "codes": head_code[None]})
-    small_torso = make_torso({**describe_field(torso), "n_codes": 1})
-    small_torso.load_state_dict({**torso.state_dict(), "codes": torso_code[None]})
-    return small_head.requires_grad_(False).eval(), small_torso.requires_grad_(False).eval()
+def head_for_new_frames(head: HeadField, code: Float[Tensor, "code_width"]) -> HeadField:
+    """A copy of a trained head that keeps a single appearance code, the one to render new frames with."""
+    small = make_head({**describe_field(head), "n_codes": 1})
+    small.load_state_dict({**head.state_dict(), "codes": code[None]})
+    return small.requires_grad_(False).eval()
+
+
+def torso_for_new_frames(torso: TorsoField, code: Float[Tensor, "code_width"]) -> TorsoField:
+    """A copy of a trained torso that keeps a single appearance code, the one to render new frames with."""
+    small = make_torso({**describe_field(torso), "n_codes": 1})
+    small.load_state_dict({**torso.state_dict(), "codes": code[None]})
+    return small.requires_grad_(False).eval()

@@ -35,7 +35,7 @@ def test_every_torso_layer_is_decoded_once_and_all_its_pixels_count(
     monkeypatch.setattr(Clip, "torso", torso)
     frames = tuple(clip.train_frames)
     field = ErNerfTorso(ErNerfTorsoConfig(n_codes=12, levels=2))
-    trainer = TorsoTrainer(clip, frames, field, QUICK, torch.device("cpu"), 0)
+    trainer = TorsoTrainer(clip, frames, field, QUICK.torso, QUICK, torch.device("cpu"), 0)
     assert sorted(decoded) == list(frames)
 
     shown = set()

@@ -169,7 +169,9 @@ def unfinished(clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 def test_an_unfinished_run_of_other_settings_is_refused(clip: Clip, unfinished: Path) -> None:
-    with pytest.raises(InputError, match=r"unfinished run with other settings .* differs in preset, seed \(0 there, 2 here"):
+    with pytest.raises(
+        InputError, match=r"unfinished run with other settings .* differs in preset, seed \(0 there, 2 here"
+    ):
         train(clip, unfinished, small(QUICK, 6), seed=2)
 
 

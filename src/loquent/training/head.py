@@ -152,7 +152,7 @@ class HeadTrainer(Learner[HeadField, VisibilityGrid | OccupancyGrid]):
         attention = traced.summed
         error = losses.squared_error(pixels, batch.target)
         terms = {"colour": error.mean()}
-        if weights.uncertainty > 0:
+        if weights.uncertainty > 0 and "uncertainty" in traced.averaged:  # not every method estimates it
             terms["colour"] = weights.uncertainty * losses.uncertain_error(
                 pixels, batch.target, traced.averaged["uncertainty"], batch.in_face, ramp
             )

@@ -53,6 +53,10 @@ class Learner(Generic[Field, Grid]):
             self.n_steps += 1
         return value
 
+    def settle(self) -> None:
+        """Training is over: put the averaged weights into the field."""
+        self.field.load_state_dict(self.averaged.tensors)
+
     def tensors(self) -> dict[str, Tensor]:
         """Everything a resumed run needs, as named tensors."""
         return (

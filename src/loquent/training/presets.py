@@ -1,9 +1,11 @@
 """What a training run is told, as frozen values. `paper` follows the ER-NeRF paper and code (SPEC 4); `quick` is ours."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from loquent.data.sampling import RegionMix
+from loquent.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -99,10 +101,11 @@ class Preset:
     predictor then learns from the sound (ours)."""
     head: tuple[HeadStageConfig, ...]
     """The head's stages, in order."""
-    torso: TorsoStageConfig
-    """The torso's stage, trained last."""
-    levels: int = 12
-    """Levels of each plane: 12 in the released model, 14 in the paper's text."""
+    torso: TorsoStageConfig | None
+    """The torso's stage, trained last; None = a head alone, for comparisons of heads."""
+    method: Mapping[str, Any] = field(default_factory=lambda: {"kind": "er_nerf"})
+    """Kind of the head's field and sizes that differ from its released ones, for `loquent.fields.kinds.make_head`. ER-NeRF's
+    released model has 12 `levels` a plane, the paper's text says 14."""
     occupancy: Literal["density", "visibility"] = "density"
     """What marks a cell worth sampling: its density (the paper), or the weight it ever had in a pixel (ours)."""
     max_samples: int = 16
@@ -205,3 +208,14 @@ QUICK = Preset(
 )
 
 PRESETS = {preset.name: preset for preset in (QUICK, PAPER)}
+
+
+def preset_called(name: str) -> Preset:
+    """The preset of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in PRESETS:
+        raise InputError(f"There is no preset {name!r}. There is: {', '.join(PRESETS)}.")
+    return PRESETS[name]

@@ -33,6 +33,7 @@ class TorsoTrainer(Learner[ErNerfTorso, TorsoOccupancy]):
         clip: Clip,
         frames: tuple[int, ...],
         torso: ErNerfTorso,
+        stage: TorsoStageConfig,
         preset: Preset,
         device: torch.device,
         seed: int,
@@ -57,7 +58,6 @@ class TorsoTrainer(Learner[ErNerfTorso, TorsoOccupancy]):
             list(pool.map(load_one, range(len(frames))))
         self.torso_pixels = np.nonzero(self.alpha.max(axis=0) > 8)[0]
         self.follow = (self._fit_follow(clip, frames) if preset.torso_follows else TorsoFollow()).to(device)
-        stage = preset.torso
         torso = torso.to(device)
         groups = torso.parameter_groups(stage.lr_grid, stage.lr_net)
         super().__init__(torso, groups, TorsoOccupancy().to(device), preset, device, seed)

@@ -8,6 +8,7 @@ import datetime
 import json
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,14 @@ from loquent import __version__
 from loquent.data.clip import Clip
 from loquent.data.frame_store import FrameStore, spread_frames
 from loquent.errors import ClipError, InputError
-from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
+from loquent.fields.kinds import make_head
 from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
+from loquent.fields.torso_follow import TorsoFollow
 from loquent.motion import Motion
 from loquent.nn.lip_predictor import STEPS_BEFORE, WINDOW_STEPS
-from loquent.portrait import Portrait, device_name, find_device, for_new_frames
+from loquent.portrait import Portrait, device_name, find_device, head_for_new_frames, torso_for_new_frames
 from loquent.progress import Progress
+from loquent.rendering.torso import TorsoOccupancy
 from loquent.speech.kinds import PARTS, speech_kind
 from loquent.speech.windows import frame_contexts, frame_windows
 from loquent.storage import file_digest, remove_abandoned, write_json
@@ -35,7 +38,7 @@ from loquent.training.checkpoints import CHECKPOINT, HEAD_DONE, Checkpoint
 from loquent.training.head import HeadTrainer
 from loquent.training.lips import LipFit, fit_lip_predictor
 from loquent.training.loop import run_stage, snapshot
-from loquent.training.presets import Preset
+from loquent.training.presets import Preset, TorsoStageConfig
 from loquent.training.torso import TorsoTrainer
 
 N_CODES = 10_000
@@ -98,7 +101,7 @@ class _Run:
         curves = SummaryWriter(str(self.folder / "curves"))
         try:
             head = self._train_head(curves)
-            torso = self._train_torso(curves)
+            torso = self._train_torso(self.preset.torso, curves) if self.preset.torso else None
         finally:
             curves.close()
         portrait = self._portrait(head, torso)
@@ -131,16 +134,18 @@ class _Run:
         with Progress("Reading frames", len(self.frames), unit="frame") as bar:
             store = FrameStore.load(self.clip, self.frames, bar.advance)
         self.loading_s = time.monotonic() - started
-        config = ErNerfConfig(
-            condition=self.preset.condition,
-            audio_width_in=speech_kind(self.clip.info.speech_kind).width,
-            expression_width_in=self.clip.track.expression.shape[1],
-            levels=self.preset.levels,
-            n_codes=max(N_CODES, self.clip.n_frames),
+        head = make_head(
+            {
+                "condition": self.preset.condition,
+                "audio_width_in": speech_kind(self.clip.info.speech_kind).width,
+                "expression_width_in": self.clip.track.expression.shape[1],
+                "n_codes": max(N_CODES, self.clip.n_frames),
+                **self.preset.method,
+            }
         )
         predicted = self.lips.out_of_fold[list(self.frames)] if self.lips else None
         trainer = HeadTrainer(
-            self.clip, store, ErNerfHead(config), self._head_inputs(), predicted, self.preset, self.device, self.seed
+            self.clip, store, head, self._head_inputs(), predicted, self.preset, self.device, self.seed
         )
         done = Checkpoint.load(self.folder / HEAD_DONE)
         if done is not None:
@@ -151,12 +156,12 @@ class _Run:
         snapshot(len(self.preset.head) - 1, trainer).save(self.folder / HEAD_DONE)
         return trainer
 
-    def _train_torso(self, curves: SummaryWriter) -> TorsoTrainer:
+    def _train_torso(self, stage: TorsoStageConfig, curves: SummaryWriter) -> TorsoTrainer:
         frames = spread_frames(self.clip.train_frames, min(TORSO_FRAMES, self.preset.max_frames))
         torso = ErNerfTorso(ErNerfTorsoConfig(n_codes=max(N_CODES, self.clip.n_frames)))
         with Progress("Reading torso layers", len(frames), unit="frame") as bar:
-            trainer = TorsoTrainer(self.clip, frames, torso, self.preset, self.device, self.seed, bar.advance)
-        self._run_stage("torso", len(self.preset.head), self.preset.torso, trainer, curves)
+            trainer = TorsoTrainer(self.clip, frames, torso, stage, self.preset, self.device, self.seed, bar.advance)
+        self._run_stage("torso", len(self.preset.head), stage, trainer, curves)
         return trainer
 
     def _run_stage(
@@ -174,22 +179,18 @@ class _Run:
         preview = trainer.preview if isinstance(trainer, HeadTrainer) else None
         run_stage(name, number, stage, trainer, budget, self.folder, curves, preview)
 
-    def _portrait(self, head: HeadTrainer, torso: TorsoTrainer) -> Portrait:
-        head.field.load_state_dict(head.averaged.tensors)
-        torso.field.load_state_dict(torso.averaged.tensors)
-        chosen = list(self.frames) if self.preset.mean_code else [0]
-        small_head, small_torso = for_new_frames(
-            head.field,
-            torso.field,
-            head_code=head.field.codes.detach()[chosen].mean(dim=0),
-            torso_code=torso.field.codes.detach()[torso.frames if self.preset.mean_code else chosen].mean(dim=0),
-        )
+    def _portrait(self, head: HeadTrainer, torso: TorsoTrainer | None) -> Portrait:
+        head.settle()
+        small_torso = None
+        if torso is not None:
+            torso.settle()
+            small_torso = torso_for_new_frames(torso.field, self._code(torso.field.codes, torso.frames.tolist()))
         return Portrait(
-            head=small_head,
+            head=head_for_new_frames(head.field, self._code(head.field.codes, self.frames)),
             torso=small_torso,
             occupied=head.grid.occupied.clone(),
-            torso_occupancy=torso.grid,
-            torso_follow=torso.follow,
+            torso_occupancy=torso.grid if torso else TorsoOccupancy(),
+            torso_follow=torso.follow if torso else TorsoFollow(),
             background=torch.from_numpy(self.clip.background.copy()),
             camera=self.clip.camera,
             track=Motion(self.clip.track.world_from_camera, self.clip.eye),
@@ -205,7 +206,7 @@ class _Run:
                 "device": device_name(self.device),
                 "threads": torch.get_num_threads(),
                 "head_steps": head.n_steps,
-                "torso_steps": torso.n_steps,
+                "torso_steps": torso.n_steps if torso else 0,
                 "lip_correlation": [round(r, 3) for r in self.lips.correlation] if self.lips else [],
                 "loquent": __version__,
                 "torch": torch.__version__,
@@ -213,6 +214,10 @@ class _Run:
             },
             licences={"code": "MIT (Loquent)", "person": "the clip's; ask whoever is shown"},
         ).to(self.device)
+
+    def _code(self, codes: Tensor, frames: Sequence[int]) -> Float[Tensor, "code_width"]:
+        """The appearance code for new frames, from those of the frames that trained."""
+        return codes.detach()[list(frames)].mean(dim=0) if self.preset.mean_code else codes.detach()[0]
 
     def _claim_folder(self) -> None:
         """Make the run folder, or check that it was made by the same run."""

@@ -1,0 +1,272 @@
+"""The papers' comparisons on one clip: every system trains on the same frames for as long, and is measured on the same others.
+
+This is the papers' head reconstruction setting (ER-NeRF, Tables 1, 4 and 5): the rendered head over the real torso and
+background, lips moved by the clip's own sound. A system is finished when its figures are on disk, so a comparison that was
+interrupted goes on with the next system, or in the middle of one.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from loquent.data.clip import Clip
+from loquent.errors import InputError
+from loquent.evaluation.evaluate import evaluate
+from loquent.portrait import Portrait
+from loquent.progress import Progress
+from loquent.storage import atomic_path, file_digest, write_bytes, write_json
+from loquent.training.presets import Preset
+from loquent.training.train import train
+
+
+@dataclass(frozen=True)
+class Published:
+    """A row of ER-NeRF's tables: means over its four videos of about 6500 frames."""
+
+    psnr_db: float
+    """PSNR of the whole picture."""
+    lpips: float
+    """LPIPS."""
+    lmd_px: float
+    """Landmark distance; of another detector than ours."""
+
+
+@dataclass(frozen=True)
+class System:
+    """A head that can be compared."""
+
+    title: str
+    """What the tables call it."""
+    method: Mapping[str, Any]
+    """Its kind and sizes, for `loquent.fields.kinds.make_head`."""
+
+
+SYSTEMS: Mapping[str, System] = MappingProxyType(
+    {
+        "er_nerf": System("ER-NeRF: hashed planes, channel attention", {"kind": "er_nerf"}),
+        "rad_nerf": System("RAD-NeRF", {"kind": "rad_nerf"}),
+        "mlp_concat": System("MLP, concatenated", {"kind": "er_nerf_concat", "backbone": "mlp"}),
+        "planes_concat": System("planes, concatenated", {"kind": "er_nerf_concat", "backbone": "dense_triplane"}),
+        "planes_attention": System("planes, attention", {"kind": "er_nerf_backbone", "backbone": "dense_triplane"}),
+        "grid_concat": System("3-D grid, concatenated", {"kind": "er_nerf_concat", "backbone": "grid3d"}),
+        "grid_attention": System("3-D grid, attention", {"kind": "er_nerf_backbone", "backbone": "grid3d"}),
+        "hash_concat": System("hashed planes, concatenated", {"kind": "er_nerf_concat"}),
+        "feature_attention": System("hashed planes, feature attention", {"kind": "er_nerf_feature_attention"}),
+    }
+)
+"""Every system by the name its files get."""
+
+TABLES: Mapping[str, Mapping[str, Published]] = MappingProxyType(
+    {
+        "Table 1: systems": {
+            "rad_nerf": Published(33.13, 0.0519, 2.812),
+            "er_nerf": Published(33.10, 0.0291, 2.740),
+        },
+        "Table 4: representation and attention": {
+            "mlp_concat": Published(30.75, 0.103, 3.345),
+            "planes_concat": Published(32.11, 0.033, 2.960),
+            "planes_attention": Published(33.14, 0.030, 2.825),
+            "grid_concat": Published(33.05, 0.031, 2.919),
+            "grid_attention": Published(33.12, 0.030, 2.810),
+            "hash_concat": Published(33.25, 0.029, 2.881),
+            "er_nerf": Published(33.10, 0.029, 2.740),
+        },
+        "Table 5: kind of attention": {
+            "feature_attention": Published(33.14, 0.030, 2.781),
+            "er_nerf": Published(33.10, 0.029, 2.740),
+        },
+    }
+)
+"""The tables of ER-NeRF's paper: which systems each has, and what was published."""
+
+COLUMNS = (
+    "system",
+    "PSNR (dB)",
+    "in the head matte",
+    "mouth",
+    "SSIM",
+    "LPIPS",
+    "LMD (px)",
+    "lip correlation",
+    "head steps",
+    "parameters",
+    "ms/frame",
+    "published PSNR",
+    "published LPIPS",
+    "published LMD",
+)
+WHAT_DIFFERS = (
+    "The published figures are means over four videos of about 6500 frames each, every system trained for hours on a GPU with "
+    "DeepSpeech features and LPIPS in the loss, landmarks by another detector. Compare the order of rows, not the numbers."
+)
+
+
+def compare(
+    clip: Clip,
+    folder: Path,
+    preset: Preset,
+    systems: Sequence[str] = tuple(SYSTEMS),
+    *,
+    seed: int = 0,
+    device: str = "auto",
+) -> list[dict[str, Any]]:
+    """Train and measure `systems` on `clip`, one after another, and write ``compare.md``, ``.json`` and ``.png``.
+
+    Args:
+        clip: the opened clip folder.
+        folder: gets a portrait and a JSON of figures for each system, and the report. What another comparison with the same
+            settings left there is used.
+        preset: how each is trained; its method is replaced, its torso left out.
+        systems: names in `SYSTEMS`.
+        seed: of all random numbers.
+        device: ``"cpu"``, ``"cuda"``, or ``"auto"``.
+
+    Returns:
+        One record a system: settings, steps and all figures.
+
+    Raises:
+        InputError: an unknown system, or `folder` holds an unfinished run with other settings.
+        ClipError: a file of the clip is damaged.
+        DivergenceError: a training did not converge.
+    """
+    unknown = sorted(set(systems) - set(SYSTEMS))
+    if unknown or not systems:
+        raise InputError(f"There is no system {', '.join(unknown) or 'named'}. There is: {', '.join(SYSTEMS)}.")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"A comparison is written into a folder, but {folder} is a file. Name another place.")
+    records = []
+    for place, name in enumerate(systems, start=1):
+        print(f"{place} of {len(systems)}: {SYSTEMS[name].title}", flush=True)
+        chosen = replace(preset, method=SYSTEMS[name].method, torso=None)
+        records.append(_measured(clip, folder, name, chosen, seed, device))
+    write_json(folder / "compare.json", records)
+    write_bytes(folder / "compare.md", markdown(records, clip.info.name).encode())
+    _plot(records, folder / "compare.png")
+    return records
+
+
+def markdown(records: Sequence[Mapping[str, Any]], clip_name: str) -> str:
+    """The paper's tables with our figures beside the published ones; tables that nothing was measured for are left out."""
+    measured = {record["name"]: record for record in records}
+    figures, settings = records[0]["figures"], records[0]["settings"]
+    parts = [
+        f"# ER-NeRF's tables on {clip_name}\n",
+        f"Head over the real torso and background, {figures['n_held_out']} held-out frames, lips moved by the sound. "
+        f"Preset `{settings['preset']['name']}`, {_budget(settings['preset'])} for each system, on {figures['device']} "
+        f"({figures['n_threads']} threads), seed {settings['seed']}, one run each: differences "
+        "under 0.5 dB are not evidence.\n",
+        WHAT_DIFFERS + "\n",
+    ]
+    for title, rows in TABLES.items():
+        if not measured.keys() & rows.keys():
+            continue
+        parts.append(f"## {title}\n\n| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
+        for name, published in rows.items():
+            if name in measured:
+                parts.append(_row(measured[name], published))
+        parts.append("")
+    return "\n".join(parts)
+
+
+def with_steps(preset: Preset, steps: int) -> Preset:
+    """The preset with `steps` head steps in all instead of a time budget, its stages in their proportion."""
+    total = sum(stage.steps for stage in preset.head)
+    first, *later = preset.head
+    later = [replace(stage, steps=max(1, round(stage.steps * steps / total))) for stage in later]
+    first = replace(first, steps=max(1, steps - sum(stage.steps for stage in later)))
+    return replace(preset, head=(first, *later), minutes=0.0)
+
+
+def _measured(clip: Clip, folder: Path, name: str, preset: Preset, seed: int, device: str) -> dict[str, Any]:
+    """The record of one system, from disk if it was measured with the same settings."""
+    settings = {
+        "clip_sha256": file_digest(clip.folder / "clip.json"),
+        "preset": json.loads(json.dumps(asdict(preset))),
+        "seed": seed,
+    }
+    path, out = folder / f"{name}.json", folder / f"{name}.portrait"
+    if path.is_file() and out.is_file():
+        known = _read(path)
+        if known is not None and known["settings"] == settings:
+            return known
+    train(clip, out, preset, seed=seed, device=device)
+    portrait = Portrait.load(out)
+    with Progress("Evaluating", unit="frame") as bar:
+        figures = evaluate(portrait, clip, settings=("head",), progress=lambda done, total: bar.set(done, total=total))
+    record = {
+        "name": name,
+        "title": SYSTEMS[name].title,
+        "settings": settings,
+        "head_steps": portrait.record["head_steps"],
+        "figures": figures.to_json(),
+    }
+    write_json(path, record)
+    return record
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """A record, or nothing if the file holds something else."""
+    try:
+        record = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    wanted = {"name", "title", "settings", "head_steps", "figures"}
+    return record if isinstance(record, dict) and wanted <= record.keys() else None
+
+
+def _budget(preset: Mapping[str, Any]) -> str:
+    if preset["minutes"] > 0:
+        return f"{preset['minutes']:g} minutes"
+    return f"{sum(stage['steps'] for stage in preset['head'])} steps"
+
+
+def _head_row(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    row: Mapping[str, Any] = next(row for row in record["figures"]["rows"] if row["name"] == "head")
+    return row
+
+
+def _row(record: Mapping[str, Any], published: Published) -> str:
+    row, figures = _head_row(record), record["figures"]
+    lips = row["lips"] or {}
+    cells = [
+        record["title"],
+        _shown(row["psnr_db"], ".2f"),
+        _shown(row["head_psnr_db"], ".2f"),
+        _shown(row["mouth_psnr_db"], ".2f"),
+        _shown(row["ssim"], ".4f"),
+        _shown(row["lpips_alex"], ".4f"),
+        _shown(row["lmd_px"], ".2f"),
+        _shown(lips.get("correlation"), ".2f"),
+        f"{record['head_steps']:,}",
+        f"{figures['n_head_parameters']:,}",
+        _shown(row["ms_per_frame"], ".0f"),
+        f"{published.psnr_db:.2f}",
+        f"{published.lpips:.3f}",
+        f"{published.lmd_px:.3f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _shown(value: float | None, style: str) -> str:
+    return "–" if value is None or not math.isfinite(value) else format(value, style)
+
+
+def _plot(records: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Each system's picture and lips: PSNR to the right, landmark distance downwards is better."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.add_subplot()
+    for record in records:
+        row = _head_row(record)
+        if row["psnr_db"] is not None and row["lmd_px"] is not None:
+            axes.scatter(row["psnr_db"], row["lmd_px"])
+            axes.annotate(record["title"], (row["psnr_db"], row["lmd_px"]), xytext=(5, 3), textcoords="offset points")
+    axes.set(xlabel="PSNR of the whole picture (dB): more is better", ylabel="landmark distance (px): less is better")
+    axes.margins(x=0.25, y=0.1)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png")
