@@ -42,7 +42,7 @@ VERSION = 3
 _FIRST_LISTENING = 3
 """Earlier portraits that listen hear longer windows."""
 """1 knew only ER-NeRF's fields, always with a torso; it is read as well."""
-_MEASURED = {
+_MEASURED: dict[str, tuple[torch.dtype, tuple[int | str, ...]]] = {
     "background": (torch.uint8, ("rows", "columns", 3)),
     "track.world_from_camera": (torch.float32, ("frames", 4, 4)),
     "track.eye": (torch.float32, ("frames",)),
