@@ -35,14 +35,14 @@ from loquent.rendering.render import Field, FieldSamples, MarchSettings, render_
 from loquent.rendering.torso import TorsoOccupancy, render_torso
 from loquent.speech.kinds import speech_kind
 from loquent.speech.windows import frame_contexts, frame_windows
-from loquent.storage import check_frame_ids, check_tensors, remove_abandoned, write_bytes
+from loquent.storage import TensorKind, check_frame_ids, check_tensors, remove_abandoned, write_bytes
 
 FORMAT = "loquent.portrait"
 VERSION = 3
 _FIRST_LISTENING = 3
 """Earlier portraits that listen hear longer windows."""
 """1 knew only ER-NeRF's fields, always with a torso; it is read as well."""
-_MEASURED: dict[str, tuple[torch.dtype, tuple[int | str, ...]]] = {
+_MEASURED: dict[str, TensorKind] = {
     "background": (torch.uint8, ("rows", "columns", 3)),
     "track.world_from_camera": (torch.float32, ("frames", 4, 4)),
     "track.eye": (torch.float32, ("frames",)),

@@ -23,6 +23,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 """Errors that only writing meets."""
 _REFUSED = (*_FULL, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
 """Errors that say, of a place to write to, that it cannot be had."""
+TensorKind = tuple[torch.dtype, tuple[int | str, ...]]
+"""Type and sizes that a tensor must have, see :func:`check_tensors`."""
 
 
 @contextlib.contextmanager
@@ -125,9 +127,7 @@ def read_array(path: Path) -> Float[np.ndarray, "..."]:
     return values.astype(np.float32)
 
 
-def check_tensors(
-    tensors: Mapping[str, Tensor], wanted: Mapping[str, tuple[torch.dtype, tuple[int | str, ...]]]
-) -> None:
+def check_tensors(tensors: Mapping[str, Tensor], wanted: Mapping[str, TensorKind]) -> None:
     """Hold the tensors of a file against what such a file promises.
 
     Args:

@@ -35,7 +35,7 @@ from loquent.geometry.cameras import Camera
 from loquent.media.compositing import laid_over
 from loquent.media.images import read_image
 from loquent.media.rates import FPS
-from loquent.storage import check_frame_ids, check_tensors, write_bytes, write_json
+from loquent.storage import TensorKind, check_frame_ids, check_tensors, write_bytes, write_json
 
 FORMAT = "loquent.clip"
 VERSION = 1
@@ -94,7 +94,7 @@ class ClipTrack:
     """Lip and jaw shape: coefficients over this clip's principal mouth motions, unit variance on the training frames."""
 
 
-_TRACK = {
+_TRACK: dict[str, TensorKind] = {
     "frame_ids": (torch.int64, ("frames",)),
     "world_from_camera": (torch.float32, ("frames", 4, 4)),
     "landmarks_px": (torch.float32, ("frames", 478, 3)),
