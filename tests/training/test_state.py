@@ -27,11 +27,15 @@ def test_a_budget_of_time_counts_only_time_in_steps(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("loquent.training.budget.time.monotonic", lambda: next(clock))
     budget = Budget(steps=0, seconds=10.0)
     budget.start()
+    budget.step_done()  # compiles, perhaps: not counted
+    assert budget.progress == 0.0
     budget.step_done()
     assert budget.progress == pytest.approx(0.3)
     budget.start()  # resumed after a pause of 97 seconds
     budget.step_done()
+    budget.step_done()
     assert budget.spent_s == pytest.approx(7.0)
+    assert budget.done_steps == 4
 
 
 def test_exponential_reaches_both_ends() -> None:

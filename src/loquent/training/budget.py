@@ -6,7 +6,11 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Budget:
-    """Progress of one stage, 0 to 1. Survives a resume: only time spent in steps counts."""
+    """Progress of one stage, 0 to 1. Survives a resume: only time spent in steps counts.
+
+    Of the steps after a start the first takes no time: on a fresh installation it compiles operations, for a quarter of a minute
+    that a short stage cannot spare.
+    """
 
     steps: int
     """Steps of the stage; ignored when `seconds` is positive."""
@@ -15,17 +19,17 @@ class Budget:
     done_steps: int = 0
     """Steps taken."""
     spent_s: float = 0.0
-    """Seconds spent before the last `start`, or up to the last `step_done`."""
-    _since: float = field(default=0.0, repr=False)
+    """Seconds spent in steps."""
+    _since: float | None = field(default=None, repr=False)
 
     def start(self) -> None:
-        """Start the clock, or start it again after a pause."""
-        self._since = time.monotonic()
+        """Start the clock, or start it again after a pause, with the end of the next step."""
+        self._since = None
 
     def step_done(self) -> None:
         """Count a step and the time since the last one."""
         now = time.monotonic()
-        self.spent_s += now - self._since
+        self.spent_s += 0.0 if self._since is None else now - self._since
         self._since = now
         self.done_steps += 1
 

@@ -89,7 +89,7 @@ def run_stage(
                     _go_back(name, trainer, good, rollbacks, budget, figures["loss"])
                     continue
                 usual_loss = figures["loss"] if usual_loss == 0 else 0.98 * usual_loss + 0.02 * figures["loss"]
-                pace = budget.done_steps / max(budget.spent_s, 1e-9)
+                pace = budget.done_steps / max(budget.spent_s, 1.0)
                 bar.set(round(budget.progress * total), note=f"{pace:.1f} steps/s, PSNR {figures['psnr']:.1f} dB")
                 if budget.done_steps % CURVE_STEPS == 0:
                     for key, value in figures.items():
