@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 class Budget:
     """Progress of one stage, 0 to 1. Survives a resume: only time spent in steps counts.
 
-    Of the steps after a start the first takes no time: on a fresh installation it compiles operations, for a quarter of a minute
-    that a short stage cannot spare.
+    Of the steps after a start the first takes no time: on a fresh installation it compiles operations, for a quarter of a
+    minute that a short stage cannot spare.
     """
 
     steps: int
