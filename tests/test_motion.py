@@ -16,7 +16,7 @@ from loquent.motion import COLUMNS, Motion, dense_track, endless, read_motion, w
 
 
 def swaying_track(n_frames: int) -> Motion:
-    """A head that sways smoothly, with blinks."""
+    """A head that sways smoothly, with blinks and brows."""
     t = np.arange(n_frames) / 25
     angles = np.stack([8 * np.sin(2 * np.pi * t / 3.1), 5 * np.sin(2 * np.pi * t / 2.3), 3 * np.sin(t)], axis=1)
     camera_from_head = Rotation.from_euler("YXZ", angles, degrees=True).as_matrix() @ VOLUME_FROM_FRONTAL.T
@@ -24,7 +24,8 @@ def swaying_track(n_frames: int) -> Motion:
     poses[:, :3, :3] = camera_from_head.transpose(0, 2, 1)
     poses[:, :3, 3] = np.stack([0.05 * np.sin(t), 3 + 0.02 * np.cos(t), 0.03 * np.sin(2 * t)], axis=1)
     eye = (np.abs((t % 2.7) - 1.3) < 0.1).astype(float)
-    return Motion(torch.from_numpy(poses).float(), torch.from_numpy(eye).float())
+    brows = 0.5 + 0.5 * np.sin(t)
+    return Motion(torch.from_numpy(poses).float(), torch.from_numpy(np.stack([eye, brows], axis=1)).float())
 
 
 def degrees_per_frame(motion: Motion) -> np.ndarray:
@@ -143,10 +144,11 @@ def test_angles_mean_what_the_file_says(tmp_path: Path) -> None:
     [
         ("", "holds no rows"),
         ("time_s,yaw_deg\n0,1\n", "not a motion file"),
-        (",".join(COLUMNS) + "\n" + ",".join(["0"] * 6 + ["75", "2"]) + "\n", "blink must lie"),
-        (",".join(COLUMNS) + "\n" + ",".join(["0"] * 8) + "\n", "distance_cm must be positive"),
-        (",".join(COLUMNS) + "\n" + (",".join(["1"] * 8) + "\n") * 2, "time_s must rise"),
-        (",".join(COLUMNS) + "\n" + ",".join(["nan"] * 8) + "\n", "not finite"),
+        (",".join(COLUMNS) + "\n" + ",".join(["0"] * 6 + ["75", "2", "0"]) + "\n", "blink must lie"),
+        (",".join(COLUMNS) + "\n" + ",".join(["0"] * 6 + ["75", "0", "-0.1"]) + "\n", "brows between 0"),
+        (",".join(COLUMNS) + "\n" + ",".join(["0"] * 9) + "\n", "distance_cm must be positive"),
+        (",".join(COLUMNS) + "\n" + (",".join(["1"] * 9) + "\n") * 2, "time_s must rise"),
+        (",".join(COLUMNS) + "\n" + ",".join(["nan"] * 9) + "\n", "not finite"),
     ],
 )
 def test_bad_motion_files_are_refused(tmp_path: Path, content: str, message: str) -> None:

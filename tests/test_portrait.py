@@ -18,6 +18,7 @@ from loquent.errors import InputError, OutputError, PortraitError
 from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.fields.head import HeadCondition
 from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
+from loquent.motion import Motion
 from loquent.portrait import VERSION, Portrait, head_for_new_frames, torso_for_new_frames
 from loquent.rendering.torso import TorsoOccupancy
 from loquent.testing import make_random_portrait, make_tiny_clip
@@ -43,7 +44,7 @@ def file(portrait: Portrait, tmp_path: Path) -> Path:
 def picture(portrait: Portrait, clip: Clip, i: int = 3, **options: Any) -> Tensor:
     """Frame `i` of the clip as the portrait shows it."""
     condition = portrait.conditions(clip.speech_features(), clip.track.frame_ids[i : i + 1])[0]
-    return portrait.render(clip.track.world_from_camera[i], condition, float(clip.eye[i]), **options)
+    return portrait.render(clip.track.world_from_camera[i], condition, clip.eye[i], **options)
 
 
 @pytest.mark.parametrize("condition", ["audio", "expression"])
@@ -103,7 +104,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no head tables": (lambda path: change(path, drop="head.planes.tables"), "planes.tables"),
     "no lips": (lambda path: change(path, drop="lips.weight"), "weight"),
     "odd head": (lambda path: change(path, {"head": {"levels": 2, "wings": 2}}), "wings"),
-    "short track": (replaced("track.eye", lambda eye: eye[:-1]), "track.eye must be float32 [11], but is float32 [10]"),
+    "short track": (
+        replaced("track.eye", lambda eye: eye[:-1]),
+        "track.eye must be float32 [11, eye_width], but is float32 [10, 2]",
+    ),
     "flat poses": (
         replaced("track.world_from_camera", lambda poses: poses[:, :3]),
         "track.world_from_camera must be float32 [frames, 4, 4], but is float32 [11, 3, 4]",
@@ -136,6 +140,24 @@ def test_what_is_no_whole_portrait_is_refused_in_one_paragraph(file: Path, damag
     assert str(file) in message
     assert "\n" not in message
     assert len(message) < 700
+
+
+def test_portraits_from_before_brows_are_read(portrait: Portrait, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    head = ErNerfHead(ErNerfConfig("expression", n_codes=1, expression_width_in=2, levels=2))
+    old = replace(portrait, head=head, track=Motion(portrait.track.world_from_camera, portrait.track.eye[:, :1]))
+    old.save(tmp_path / "old.portrait")
+    change(
+        tmp_path / "old.portrait",
+        {"version": 3},
+        edit=lambda tensors: tensors.update({"track.eye": tensors["track.eye"][:, 0]}),
+    )
+    loaded = Portrait.load(tmp_path / "old.portrait")
+    assert torch.equal(loaded.track.eye, old.track.eye)
+    eyes = torch.tensor([[0.2, 0.7], [1.0, 0.0]])
+    assert torch.equal(loaded.eye_condition(eyes), eyes[:, :1]), "a head without brows passes them over"
+    assert torch.equal(portrait.eye_condition(eyes), eyes)
+    assert torch.equal(loaded.eyes_and_brows()[:, 1], torch.zeros(len(old.track)))
 
 
 def test_no_file_says_how_to_make_one(tmp_path: Path) -> None:
@@ -193,7 +215,7 @@ def test_rendering_is_repeatable_and_follows_sound_and_eyes(portrait: Portrait, 
     assert first.shape == (24, 24, 3)
     assert 0 <= float(first.min()) < float(first.max()) <= 1
     other = portrait.conditions(clip.speech_features(), torch.tensor([9]))[0]
-    assert not torch.equal(portrait.render(clip.track.world_from_camera[3], other, float(clip.eye[3])), first)
+    assert not torch.equal(portrait.render(clip.track.world_from_camera[3], other, clip.eye[3]), first)
     assert torch.equal(picture(portrait, clip), first)
 
 
@@ -272,9 +294,9 @@ def test_a_full_size_portrait_takes_a_few_mebibytes(portrait: Portrait, tmp_path
 
 
 def test_eyes_are_told_in_the_heads_own_measure(portrait: Portrait, tmp_path: Path) -> None:
-    closed = torch.tensor([0.0, 0.25, 1.0])
-    assert torch.equal(portrait.eye_condition(closed), closed)
+    eyes = torch.tensor([[0.0, 0.6], [0.25, 0.7], [1.0, 0.8]])
+    assert torch.equal(portrait.eye_condition(eyes), eyes)
     by_area = replace(portrait, eye_levels=(0.3, 0.1))
-    torch.testing.assert_close(by_area.eye_condition(closed), torch.tensor([0.3, 0.25, 0.1]))
+    torch.testing.assert_close(by_area.eye_condition(eyes), torch.tensor([[0.3, 0.6], [0.25, 0.7], [0.1, 0.8]]))
     by_area.save(tmp_path / "a.portrait")
     assert Portrait.load(tmp_path / "a.portrait").eye_levels == (0.3, 0.1)

@@ -132,8 +132,8 @@ def test_a_background_that_is_none_is_refused(
 
 def test_motion_from_a_file_moves_the_head(portrait: Portrait, clip: Clip, sound: Path, tmp_path: Path) -> None:
     table = tmp_path / "still.csv"
-    header = "time_s,yaw_deg,pitch_deg,roll_deg,right_cm,down_cm,distance_cm,blink\n"
-    table.write_text(f"{header}0,0,0,0,0,0,75,0\n0.5,0,0,0,0,0,75,0\n1.0,0,0,0,12,0,75,0\n")
+    header = "time_s,yaw_deg,pitch_deg,roll_deg,right_cm,down_cm,distance_cm,blink,brows\n"
+    table.write_text(f"{header}0,0,0,0,0,0,75,0,0\n0.5,0,0,0,0,0,75,0,0\n1.0,0,0,0,12,0,75,0,0\n")
     speak(portrait, sound, tmp_path / "moved.mp4", motion=table, background="white")
     shown = frames(tmp_path / "moved.mp4").astype(float)
     dark = (255 - shown[:, :20]).clip(0).sum(axis=(1, 3))  # per frame and column, above the torso

@@ -128,7 +128,7 @@ def render(
         portrait: a portrait file.
         sound: any sound file, or a video file with sound.
         out: the film to write (mp4), or the picture with --still.
-        motion: head motion and blinks from this CSV or JSON file; `loquent inspect --motion` writes one to edit.
+        motion: head motion, blinks and brows from this CSV or JSON file; `loquent inspect --motion` writes one to edit.
         size: rows of the film; nothing = as trained.
         background: a picture file, white, black, green, or #rrggbb; nothing = the clip's own background.
         still: write only the picture at this second.
@@ -280,7 +280,7 @@ def inspect_(portrait: Positional[Path], /, json: bool = False, motion: Path | N
     Args:
         portrait: a portrait file.
         json: print JSON instead of a table.
-        motion: also write the clip's head motion and blinks to this CSV or JSON file, to edit and give to `render`.
+        motion: also write the clip's head motion, blinks and brows to this CSV or JSON file, to edit and give to `render`.
     """
     from loquent.inspection import describe, print_description
     from loquent.media.rates import FPS
@@ -290,9 +290,8 @@ def inspect_(portrait: Positional[Path], /, json: bool = False, motion: Path | N
     person = Portrait.load(portrait)
     print_description(describe(person, portrait), as_json=json)
     if motion is not None:
-        eyes_open, eyes_closed = person.eye_levels
-        blink = ((person.track.eye - eyes_open) / (eyes_closed - eyes_open)).clamp(0, 1)
-        write_motion(motion, dense_track(person.track_frame_ids, person.track.world_from_camera, blink), FPS)
+        track = dense_track(person.track_frame_ids, person.track.world_from_camera, person.eyes_and_brows())
+        write_motion(motion, track, FPS)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Head pose and blink while speaking: an endless path through the clip's own track, or a file the user edits.
+"""Head pose, blinks and brows while speaking: an endless path through the clip's own track, or a file the user edits.
 
 A motion file has one row per moment (CSV with a header, or a JSON list of objects) and these columns:
 
@@ -10,6 +10,7 @@ A motion file has one row per moment (CSV with a header, or a JSON list of objec
     down_cm        ... below it
     distance_cm    ... from the camera
     blink          0 = eyes open, 1 = closed
+    brows          0 = as low, 1 = as high as the person draws them
 
 Rows in between are interpolated, so a few rows suffice.
 """
@@ -32,7 +33,7 @@ from loquent.geometry.cameras import VOLUME_UNITS_PER_METRE
 from loquent.geometry.rotations import head_angles_deg, head_rotations
 from loquent.storage import write_bytes
 
-COLUMNS = ("time_s", "yaw_deg", "pitch_deg", "roll_deg", "right_cm", "down_cm", "distance_cm", "blink")
+COLUMNS = ("time_s", "yaw_deg", "pitch_deg", "roll_deg", "right_cm", "down_cm", "distance_cm", "blink", "brows")
 BLEND_FRAMES = 16
 """Length of the cross-fade where the path leaves the end of the track and joins it earlier."""
 _PAIRS_AT_ONCE = 1_000_000
@@ -42,19 +43,21 @@ CM_PER_UNIT = 100 / VOLUME_UNITS_PER_METRE
 
 @dataclass(frozen=True)
 class Motion:
-    """Pose and blink of consecutive frames."""
+    """Pose, blink and brows of consecutive frames."""
 
     world_from_camera: Float[Tensor, "frames 4 4"]
     """Head pose in the volume frame."""
-    eye: Float[Tensor, "frames"]
-    """Eye closure: 0 = open, 1 = closed."""
+    eye: Float[Tensor, "frames eye_width"]
+    """Eye condition: closure (0 = open, 1 = closed), and after it, if known, how high the brows are."""
 
     def __len__(self) -> int:
-        return self.eye.numel()
+        return len(self.eye)
 
 
 def dense_track(
-    frame_ids: Int[Tensor, "frames"], world_from_camera: Float[Tensor, "frames 4 4"], eye: Float[Tensor, "frames"]
+    frame_ids: Int[Tensor, "frames"],
+    world_from_camera: Float[Tensor, "frames 4 4"],
+    eye: Float[Tensor, "frames eye_width"],
 ) -> Motion:
     """The clip's track without gaps: frames that were dropped are interpolated from their neighbours."""
     times = frame_ids.double().numpy()
@@ -80,7 +83,7 @@ def endless(track: Motion, n_frames: int, seed: int = 0) -> Motion:
         rotations[a] * Rotation.from_rotvec(turn), centres[a] * (1 - share[:, None]) + centres[b] * share[:, None]
     )
     eye = track.eye.double().numpy()
-    return Motion(blended, torch.from_numpy(eye[a] * (1 - share) + eye[b] * share).float())
+    return Motion(blended, torch.from_numpy(eye[a] * (1 - share[:, None]) + eye[b] * share[:, None]).float())
 
 
 def read_motion(path: Path, n_frames: int, fps: float) -> Motion:
@@ -93,17 +96,20 @@ def read_motion(path: Path, n_frames: int, fps: float) -> Motion:
     times = rows[:, 0]
     if (np.diff(times) <= 0).any():
         raise InputError(f"{path}: the column time_s must rise from row to row.")
-    if ((rows[:, 7] < 0) | (rows[:, 7] > 1)).any():
-        raise InputError(f"{path}: blink must lie between 0 (open) and 1 (closed).")
+    if ((rows[:, 7:] < 0) | (rows[:, 7:] > 1)).any():
+        raise InputError(f"{path}: blink must lie between 0 (open) and 1 (closed), brows between 0 (low) and 1 (high).")
     if (rows[:, 6] <= 0).any():
         raise InputError(f"{path}: distance_cm must be positive.")
     poses = _poses_from_angles(rows[:, 1:4], rows[:, 4:7])
     wanted = np.clip(np.arange(n_frames) / fps, times[0], times[-1])
-    return _interpolated(times, poses, torch.from_numpy(rows[:, 7]).float(), wanted)
+    return _interpolated(times, poses, torch.from_numpy(rows[:, 7:]).float(), wanted)
 
 
 def write_motion(path: Path, motion: Motion, fps: float) -> None:
-    """Write a motion file that :func:`read_motion` reads back: CSV, or JSON when the name ends in ``.json``."""
+    """Write a motion file that :func:`read_motion` reads back: CSV, or JSON when the name ends in ``.json``.
+
+    `motion` holds blinks and brows.
+    """
     angles, places = _angles_from_poses(motion.world_from_camera)
     times = np.arange(len(motion)) / fps
     table = np.column_stack([times, angles, places, motion.eye.double().numpy()]).round(4)
@@ -147,7 +153,7 @@ def _joints(track: Motion, blend: int, count: int = 6) -> tuple[Int[np.ndarray, 
     rotations, centres = _decompose(track.world_from_camera)
     state = np.concatenate([rotations.as_rotvec(), centres], axis=1)
     # Eyes weigh little, but a joint in mid-blink shows.
-    signal = np.column_stack([state, 0.05 * track.eye.double().numpy()])
+    signal = np.column_stack([state, 0.05 * track.eye[:, 0].double().numpy()])
     speed = np.gradient(signal, axis=0)
     feature = np.concatenate([signal, 8 * speed], axis=1)
     length = len(track)
@@ -179,19 +185,19 @@ def _closest_pairs(
 def _interpolated(
     times: Float[np.ndarray, "rows"],
     world_from_camera: Float[Tensor, "rows 4 4"],
-    eye: Float[Tensor, "rows"],
+    eye: Float[Tensor, "rows eye_width"],
     wanted: Float[np.ndarray, "frames"],
 ) -> Motion:
     if times.size == 1:
         return Motion(
             world_from_camera.expand(wanted.size, 4, 4).float().contiguous(),
-            eye.expand(wanted.size).float().contiguous(),
+            eye.expand(wanted.size, -1).float().contiguous(),
         )
     rotations, centres = _decompose(world_from_camera)
     turned = Slerp(times, rotations)(wanted)
     moved = np.column_stack([np.interp(wanted, times, axis) for axis in centres.T])
-    closed = np.interp(wanted, times, eye.double().numpy())
-    return Motion(_compose(turned, moved), torch.from_numpy(closed).float())
+    levels = np.column_stack([np.interp(wanted, times, column) for column in eye.double().numpy().T])
+    return Motion(_compose(turned, moved), torch.from_numpy(levels).float())
 
 
 def _decompose(world_from_camera: Float[Tensor, "rows 4 4"]) -> tuple[Rotation, Float[np.ndarray, "rows 3"]]:
@@ -223,7 +229,7 @@ def _poses_from_angles(
     return _compose(Rotation.from_matrix(head_from_camera), centres)
 
 
-def _read_rows(path: Path) -> Float[np.ndarray, "rows 8"]:
+def _read_rows(path: Path) -> Float[np.ndarray, "rows 9"]:
     try:
         text = path.read_text()
         rows = json.loads(text) if path.suffix == ".json" else list(csv.DictReader(io.StringIO(text)))

@@ -38,14 +38,15 @@ from loquent.speech.windows import frame_contexts, frame_windows
 from loquent.storage import TensorKind, check_frame_ids, check_tensors, remove_abandoned, write_bytes
 
 FORMAT = "loquent.portrait"
-VERSION = 3
+VERSION = 4
 _FIRST_LISTENING = 3
 """Earlier portraits that listen hear longer windows."""
-"""1 knew only ER-NeRF's fields, always with a torso; it is read as well."""
+_FIRST_WITH_BROWS = 4
+"""1 knew only ER-NeRF's fields, always with a torso; before 4 the eye condition was one number. Both are read as well."""
 _MEASURED: dict[str, TensorKind] = {
     "background": (torch.uint8, ("rows", "columns", 3)),
     "track.world_from_camera": (torch.float32, ("frames", 4, 4)),
-    "track.eye": (torch.float32, ("frames",)),
+    "track.eye": (torch.float32, ("frames", "eye_width")),
     "track.frame_ids": (torch.int64, ("frames",)),
 }
 """Type and sizes of what a portrait takes from its clip."""
@@ -204,7 +205,7 @@ class Portrait:
         self,
         world_from_camera: Float[Tensor, "4 4"],
         condition: Float[Tensor, "condition_width"],
-        eye: float,
+        eye: Float[Tensor, "eye_width"],
         *,
         camera: Camera | None = None,
         background: Float[Tensor, "height width 3"] | None = None,
@@ -215,7 +216,7 @@ class Portrait:
         Args:
             world_from_camera: head pose in the volume frame.
             condition: one row of :meth:`conditions`.
-            eye: the head's eye condition, between its `eye_levels`: for our own heads how closed the eyes are, 0 to 1.
+            eye: a row of :meth:`eye_condition`.
             camera: the camera if not the clip's own, e.g. ``portrait.camera.resized(...)``.
             background: the plate if not the clip's own, of the camera's size, in [0, 1].
             behind: what stands behind the head instead of torso and plate: the papers' head setting.
@@ -234,9 +235,7 @@ class Portrait:
         rows, columns = (axis.to(self.device) for axis in region.pixels())
         if rows.numel():
             origins, directions = pixel_rays(pose[None], camera, rows, columns)
-            condition_row = self.head.test_condition(
-                condition.to(self.device)[None], torch.tensor([[eye]], device=self.device)
-            )
+            condition_row = self.head.test_condition(condition.to(self.device)[None], eye.to(self.device)[None])
             rendered = render_head(
                 _field(self.head, condition_row), origins, directions, self.occupied, march=self.march
             )
@@ -244,10 +243,21 @@ class Portrait:
             picture[flat] = head_over(rendered.colour, rendered.opacity, picture[flat])
         return picture.clamp_(0, 1).reshape(camera.height, camera.width, 3).cpu()
 
-    def eye_condition(self, closed: Float[Tensor, "*frames"]) -> Float[Tensor, "*frames"]:
-        """The head's eye condition for eyes that are this far closed, 0 to 1."""
+    def eye_condition(self, eye: Float[Tensor, "*frames 2"]) -> Float[Tensor, "*frames eye_width"]:
+        """The head's eye condition for eyes that are this far closed and brows that are this high, all 0 to 1.
+
+        Heads that were not trained on brows pass them over.
+        """
         eyes_open, eyes_closed = self.eye_levels
-        return eyes_open + (eyes_closed - eyes_open) * closed
+        closed = eyes_open + (eyes_closed - eyes_open) * eye[..., :1]
+        return torch.cat([closed, eye[..., 1 : self.head.config.eye_width]], dim=-1)
+
+    def eyes_and_brows(self) -> Float[Tensor, "frames 2"]:
+        """The track's eye condition undone: how far eyes are closed and how high brows are; brows at 0 where none are known."""
+        eyes_open, eyes_closed = self.eye_levels
+        closed = ((self.track.eye[:, :1] - eyes_open) / (eyes_closed - eyes_open)).clamp(0, 1)
+        brows = self.track.eye[:, 1:2] if self.head.config.eye_width > 1 else torch.zeros_like(closed)
+        return torch.cat([closed, brows], dim=1)
 
     def plate(self, camera: Camera) -> Float[Tensor, "height width 3"]:
         """The background plate in [0, 1] at the camera's size."""
@@ -344,6 +354,8 @@ def _assemble(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Portrait:
     def part(prefix: str) -> dict[str, Tensor]:
         return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
+    if facts["version"] < _FIRST_WITH_BROWS:
+        tensors = {**tensors, "track.eye": tensors["track.eye"][:, None]}
     check_tensors(tensors, _MEASURED)
     check_frame_ids("track.frame_ids", tensors["track.frame_ids"])
     head = make_head(facts["head"])

@@ -110,7 +110,7 @@ def _frames(
         ids = torch.arange(first, min(first + CONDITION_FRAMES, frames.stop))
         for i, condition in zip(ids.tolist(), portrait.conditions(features, ids), strict=True):
             picture = portrait.render(
-                path.world_from_camera[i], condition, float(path.eye[i]), camera=camera, background=plate
+                path.world_from_camera[i], condition, path.eye[i], camera=camera, background=plate
             )
             yield (picture * 255 + 0.5).to(torch.uint8).numpy()
 

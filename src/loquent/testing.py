@@ -159,7 +159,12 @@ def make_tiny_clip(folder: Path, *, n_frames: int = 11, size: int = 32, seed: in
     write_bytes(folder / "speech" / "log_mel.safetensors", save({"features": torch.from_numpy(features)}))
     expression = torch.from_numpy(np.stack([opening, np.roll(opening, 1)], axis=1)).float()
     track = ClipTrack(
-        frame_ids, poses, landmarks, torch.from_numpy(generator.random((n_frames, 2))).float(), expression
+        frame_ids,
+        poses,
+        landmarks,
+        blink=torch.from_numpy(generator.random((n_frames, 2))).float(),
+        brows=torch.from_numpy(generator.random(n_frames)).float(),
+        expression=expression,
     )
     info = ClipInfo("tiny", size, size, camera.fx, int(frame_ids[-1]) + 1, default_train_count(n_frames))
     write_track(folder, track)
@@ -178,7 +183,9 @@ def make_random_portrait(
     width = speech_kind(clip.info.speech_kind).width
     n_coefficients = clip.track.expression.shape[1]
     head = ErNerfHead(
-        ErNerfConfig(condition, audio_width_in=width, expression_width_in=n_coefficients, n_codes=1, levels=2)
+        ErNerfConfig(
+            condition, eye_width=2, n_codes=1, audio_width_in=width, expression_width_in=n_coefficients, levels=2
+        )
     )
     torso = ErNerfTorso(ErNerfTorsoConfig(n_codes=1, levels=2))
     with torch.no_grad():

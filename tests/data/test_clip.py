@@ -32,6 +32,7 @@ def folder(tmp_path: Path) -> Path:
         world_from_camera=torch.eye(4).repeat(n, 1, 1),
         landmarks_px=torch.from_numpy(rng.uniform(0, SIZE, (n, 478, 3)).astype(np.float32)),
         blink=torch.tensor([[0.0, 0.2], [1.0, 0.8], [0.5, 0.5]]),
+        brows=torch.tensor([0.3, 0.0, 1.0]),
         expression=torch.zeros(n, 8),
     )
     info = ClipInfo("toy", SIZE, SIZE, 30.0, 7, 2, findings=(Finding("length", "0.3 s", "warn", "short", "film more"),))
@@ -55,7 +56,7 @@ def test_what_is_written_is_read_back(folder: Path) -> None:
     assert clip.info.findings[0].cure == "film more"
     assert list(clip.train_frames) == [0, 1]
     assert list(clip.held_out_frames) == [2]
-    torch.testing.assert_close(clip.eye, torch.tensor([0.1, 0.9, 0.5]))
+    torch.testing.assert_close(clip.eye, torch.tensor([[0.1, 0.3], [0.9, 0.0], [0.5, 1.0]]))
     assert abs(int(clip.frame(2).mean()) - 50) <= 1
     assert (clip.matte(1).astype(int).sum(axis=-1) == 255).all()
     write_info(folder, clip.info)

@@ -150,12 +150,15 @@ def test_an_imported_portrait_renders_the_same_after_a_file(
         "r2_talker": torch.rand(1, 5, 68, 3, generator=torch.Generator().manual_seed(1)),
     }[program]
     with torch.inference_mode():
-        pictures = [p.render(p.track.world_from_camera[2], p.head.encode(inputs)[0], 0.3) for p in (made, loaded)]
+        pictures = [
+            p.render(p.track.world_from_camera[2], p.head.encode(inputs)[0], torch.tensor([0.3]))
+            for p in (made, loaded)
+        ]
     assert torch.equal(*pictures)
     assert pictures[0].std() > 0.01
     assert loaded.eye_levels == made.eye_levels
     assert cli.main(["inspect", str(tmp_path / "a.portrait"), "--motion", str(tmp_path / "motion.csv")]) == 0
-    blink = read_motion(tmp_path / "motion.csv", 5, 25.0).eye
+    blink = read_motion(tmp_path / "motion.csv", 5, 25.0).eye[:, :1]
     wanted = (made.track.eye - made.eye_levels[0]) / (made.eye_levels[1] - made.eye_levels[0])
     torch.testing.assert_close(blink, wanted.clamp(0, 1), rtol=0, atol=1e-4)
     capsys.readouterr()
@@ -170,7 +173,7 @@ def test_a_head_alone_stands_before_the_plate(folder: Path, tmp_path: Path) -> N
     portrait.save(tmp_path / "a.portrait")
     assert Portrait.load(tmp_path / "a.portrait").torso is None
     portrait.occupied = portrait.occupied & False
-    picture = portrait.render(portrait.track.world_from_camera[0], torch.zeros(32), 0.0)
+    picture = portrait.render(portrait.track.world_from_camera[0], torch.zeros(32), torch.zeros(1))
     assert torch.equal(picture, portrait.plate(portrait.camera))
 
 
@@ -180,10 +183,10 @@ def test_a_clip_of_ours_gives_the_scene_too(models: dict[str, dict[str, Tensor]]
     assert portrait.camera == clip.camera
     assert torch.equal(portrait.track.world_from_camera, clip.track.world_from_camera)
     assert portrait.speech_kind == "deepspeech"
-    assert torch.equal(portrait.track.eye, clip.eye)
+    assert torch.equal(portrait.track.eye, clip.eye[:, :1])
     rad = import_checkpoint(saved(checkpoint(models["rad_nerf"]), tmp_path / "b.pth"), clip.folder)
     assert rad.speech_kind == "wav2vec2_esperanto"
-    assert rad.track.eye.shape == clip.eye.shape
+    assert rad.track.eye.shape == (clip.n_frames, 1)
     assert rad.eye_levels[0] > rad.eye_levels[1]
 
 
@@ -196,7 +199,7 @@ def test_eyes_are_measured_as_the_program_does(
     }
     tracks = {program: portrait.track for program, portrait in portraits.items()}
     # au.csv rises by 0.7 a frame: 0, 0.7, 1.4, 2.1, 2.8, of which 2 is closed.
-    torch.testing.assert_close(tracks["er_nerf"].eye, torch.tensor([0, 0.35, 0.7, 1, 1]))
+    torch.testing.assert_close(tracks["er_nerf"].eye[:, 0], torch.tensor([0, 0.35, 0.7, 1, 1]))
     assert (tracks["rad_nerf"].eye > 1).all(), "areas in per cent"
     assert portraits["er_nerf"].eye_levels == (0, 1)
     eyes_open, eyes_closed = portraits["rad_nerf"].eye_levels

@@ -45,7 +45,9 @@ def folder(frame: dict[str, Tensor], tmp_path_factory: pytest.TempPathFactory) -
 def picture(portrait: Portrait, frame: dict[str, Tensor]) -> Tensor:
     with torch.inference_mode():
         condition = portrait.head.encode(frame["aud"][None])[0]
-    return portrait.render(frame["pose"], condition, float(frame["eye"]), background=frame["bg_color"].view(48, 48, 3))
+    return portrait.render(
+        frame["pose"], condition, frame["eye"].reshape(1), background=frame["bg_color"].view(48, 48, 3)
+    )
 
 
 @pytest.mark.parametrize("kind", ["epoch", "best"])
@@ -85,6 +87,6 @@ def test_the_other_files_are_read_whole(gen: ModuleType, folder: Path, tmp_path:
     inputs = torch.rand(shape, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         condition = portrait.head.encode(inputs)[0]
-    shown = portrait.render(portrait.track.world_from_camera[0], condition, 0.37)
+    shown = portrait.render(portrait.track.world_from_camera[0], condition, torch.tensor([0.37]))
     assert torch.isfinite(shown).all()
     assert shown.std() > 0.05

@@ -33,7 +33,9 @@ def some_samples(n: int) -> tuple[Tensor, Tensor]:
 def some_condition(head: ErNerfHead, frames: int) -> HeadCondition:
     generator = torch.Generator().manual_seed(frames)
     windows = torch.randn(frames, 8, head.config.audio_width_in, 16, generator=generator)
-    return HeadCondition(head.encode(windows), torch.rand(frames, 1, generator=generator), head.codes[:frames])
+    return HeadCondition(
+        head.encode(windows), torch.rand(frames, head.config.eye_width, generator=generator), head.codes[:frames]
+    )
 
 
 @pytest.mark.parametrize(
@@ -48,8 +50,9 @@ def test_parameter_count_of_the_released_model(config: ErNerfConfig, count: int)
     assert sum(parameter.numel() for parameter in ErNerfHead(config).parameters()) == count
 
 
-def test_several_frames_at_once_equal_one_by_one() -> None:
-    head = lively_head()
+@pytest.mark.parametrize("eye_width", [1, 2])
+def test_several_frames_at_once_equal_one_by_one(eye_width: int) -> None:
+    head = lively_head(ErNerfConfig(n_codes=6, eye_width=eye_width))
     condition = some_condition(head, 3)
     positions, directions = some_samples(101)
     frame_of_sample = torch.arange(101) % 3
@@ -130,10 +133,10 @@ def test_optimiser_groups_hold_every_parameter_once() -> None:
     torch.optim.AdamW(list(groups.values()), betas=(0.0, 0.99))
 
 
-@pytest.mark.parametrize("n", [0, 1, 300])
-def test_frozen_head_equals_the_plain_one(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("n", "eye_width"), [(0, 1), (1, 1), (300, 1), (300, 3)])
+def test_frozen_head_equals_the_plain_one(n: int, eye_width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frozen_head, "BLOCK", 128)
-    head = lively_head()
+    head = lively_head(ErNerfConfig(n_codes=6, eye_width=eye_width))
     condition = some_condition(head, 1)
     positions, _ = some_samples(n)
     _, directions = some_samples(17)
@@ -145,6 +148,24 @@ def test_frozen_head_equals_the_plain_one(n: int, monkeypatch: pytest.MonkeyPatc
     assert n < 300 or plain.density.std() > 0.1 * plain.density.mean(), "the field is too flat to tell"
     assert_values_match(density, plain.density, rtol=1e-4, atol=1e-5)
     assert_values_match(colour, plain.colour, rtol=0.0, atol=1e-4)
+
+
+def test_every_value_of_the_eye_has_its_own_attention() -> None:
+    head = lively_head(ErNerfConfig(n_codes=6, eye_width=2))
+    positions, _ = some_samples(40)
+    now = some_condition(head, 1)
+    with torch.no_grad():
+        head.eye_attention.weights[-1][1] = 0  # gates of one half everywhere
+        before = head.density(positions, now)
+        raised = HeadCondition(now.audio, now.eye + torch.tensor([[0.0, 0.4]]), now.code)
+        features = head.planes(positions)
+        heard = now.audio * head.audio_attention(features)
+        gate = head.eye_attention(features).sigmoid()[:, :1]
+        by_hand = head.density_net(
+            torch.cat([features, heard, now.eye[:, :1] * gate, raised.eye[:, 1:].expand(40, 1) / 2], 1)
+        )
+        assert_values_match(head.density(positions, raised), by_hand[:, 0].exp(), rtol=1e-5)
+        assert not torch.allclose(head.density(positions, raised), before)
 
 
 def test_config_names_the_wrong_value() -> None:

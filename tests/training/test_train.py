@@ -44,7 +44,7 @@ def small(preset: Preset, steps: int) -> Preset:
 def held_out_error(portrait: Portrait, clip: Clip) -> float:
     i = clip.held_out_frames[0]
     condition = portrait.conditions(clip.speech_features(), clip.track.frame_ids[i : i + 1])[0]
-    picture = portrait.render(clip.track.world_from_camera[i], condition, float(clip.eye[i]))
+    picture = portrait.render(clip.track.world_from_camera[i], condition, portrait.eye_condition(clip.eye[i]))
     return float((picture - torch.from_numpy(clip.target(i))).square().mean())
 
 

@@ -2,7 +2,7 @@
 
     CLIP/
       clip.json                     ClipInfo: sizes, camera, split, sound offset, findings, where it came from
-      track.safetensors             per usable frame: pose, landmarks, blink (ClipTrack)
+      track.safetensors             per usable frame: pose, landmarks, blink, brows (ClipTrack)
       background.png                the static plate behind the person, RGB
       frames/000123.jpg             frame 123, cropped and resized, RGB
       mattes/000123.png             soft labels as colours: red = head, green = neck and torso, blue = background; sum 255
@@ -90,6 +90,8 @@ class ClipTrack:
     """MediaPipe landmarks: u, v in pixels and depth on the same scale (smaller = nearer)."""
     blink: Float[Tensor, "frames 2"]
     """How closed the person's right and left eye are, 0 = open, 1 = closed."""
+    brows: Float[Tensor, "frames"]
+    """How high the brows are, 0 to 1 = as low and as high as in the training frames."""
     expression: Float[Tensor, "frames coefficients"]
     """Lip and jaw shape: coefficients over this clip's principal mouth motions, unit variance on the training frames."""
 
@@ -99,6 +101,7 @@ _TRACK: dict[str, TensorKind] = {
     "world_from_camera": (torch.float32, ("frames", 4, 4)),
     "landmarks_px": (torch.float32, ("frames", 478, 3)),
     "blink": (torch.float32, ("frames", 2)),
+    "brows": (torch.float32, ("frames",)),
     "expression": (torch.float32, ("frames", "coefficients")),
 }
 """Type and sizes of what track.safetensors holds."""
@@ -164,9 +167,9 @@ class Clip:
         return Camera.centred(self.info.height, self.info.width, self.info.focal_px)
 
     @property
-    def eye(self) -> Float[Tensor, "frames"]:
-        """The field's eye condition: mean closure of both eyes, 0 = open, 1 = closed (SPEC 1.5)."""
-        return self.track.blink.mean(dim=1)
+    def eye(self) -> Float[Tensor, "frames 2"]:
+        """The field's eye condition: mean closure of both eyes, 0 = open, 1 = closed (SPEC 1.5), and how high the brows are."""
+        return torch.stack([self.track.blink.mean(dim=1), self.track.brows], dim=1)
 
     def frame(self, i: int) -> UInt8[np.ndarray, "height width 3"]:
         """The picture as filmed, cropped and resized."""

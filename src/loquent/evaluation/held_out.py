@@ -1,6 +1,6 @@
 """The frames that are compared: held-out frames of a clip, real and rendered from the sound, all as 8-bit pictures.
 
-Pose and blink come from the clip's track, as in the papers; the lips come from the sound and from nothing else.
+Pose, blink and brows come from the clip's track, as in the papers; the lips come from the sound and from nothing else.
 """
 
 import time
@@ -144,7 +144,7 @@ def rendered_pictures(
         picture = portrait.render(
             clip.track.world_from_camera[i],
             condition,
-            float(portrait.eye_condition(clip.eye[i])),
+            portrait.eye_condition(clip.eye[i]),
             camera=clip.camera,
             behind=behind,
         )

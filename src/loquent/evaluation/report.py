@@ -96,8 +96,8 @@ def print_evaluation(evaluation: Evaluation, *, stream: TextIO | None = None) ->
     )
     console.print(
         "head: the rendered head over the real torso and background; full: everything rendered; recompressed: the real frames "
-        "as JPEG, the detector's own error; shuffled: the same sound in another order. Pose and blink are the clip's, the lips "
-        f"come from the sound. {_MEANINGS}"
+        "as JPEG, the detector's own error; shuffled: the same sound in another order. Pose, blinks and brows are the clip's, "
+        f"the lips come from the sound. {_MEANINGS}"
     )
     console.print(PAPERS_NOTE)
     _print_notes(console, evaluation.notes, evaluation.missing)

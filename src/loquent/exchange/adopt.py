@@ -17,6 +17,7 @@ from loquent.data.clip import Clip, ClipInfo, ClipTrack, write_info, write_track
 from loquent.errors import InputError
 from loquent.exchange.rad_folder import RadFolder
 from loquent.face.blink import eye_closure
+from loquent.face.brows import brow_height
 from loquent.face.expression import ExpressionBasis
 from loquent.face.landmarks import detect_all
 from loquent.media.audio import read_waveform, write_wav
@@ -112,6 +113,7 @@ def _measure(source: RadFolder, bar: Progress) -> tuple[Int[Tensor, "kept"], Cli
         world_from_camera=source.world_from_camera[index],
         landmarks_px=torch.from_numpy(points),
         blink=blink,
+        brows=torch.from_numpy(brow_height(points, n_train)).float(),
         expression=torch.from_numpy(basis.coefficients(points)).float(),
     )
 

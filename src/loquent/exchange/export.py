@@ -71,7 +71,7 @@ def _write_sound(clip: Clip, place: Path) -> None:
 
 def _write_blinks(clip: Clip, place: Path) -> None:
     closed = np.zeros(clip.info.n_source_frames)
-    closed[clip.track.frame_ids.numpy()] = clip.eye.numpy()
+    closed[clip.track.frame_ids.numpy()] = clip.eye[:, 0].numpy()
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["frame", " timestamp", " confidence", " success", " AU45_r"])  # with OpenFace's leading spaces

@@ -72,7 +72,7 @@ def import_checkpoint(checkpoint: Path, clip: Path, *, ema: bool = False) -> Por
         torso_follow=TorsoFollow(),
         background=torch.from_numpy(scene.background.copy()),
         camera=scene.camera,
-        track=Motion(scene.world_from_camera, scene.eye),
+        track=Motion(scene.world_from_camera, scene.eye[:, None]),
         track_frame_ids=scene.frame_ids,
         speech_kind=_speech_kind(model.head.config, stored),
         eye_levels=scene.eye_levels,
@@ -96,7 +96,7 @@ def _scene(folder: Path, model: Model) -> Scene:
     if RadFolder.is_one(folder):
         return _scene_of_rad_folder(RadFolder.open(folder), model)
     clip = Clip.open(folder)
-    track, poses, eye, levels = clip.track, clip.track.world_from_camera, clip.eye, (0.0, 1.0)
+    track, poses, eye, levels = clip.track, clip.track.world_from_camera, clip.eye[:, 0], (0.0, 1.0)
     if model.head.kind != "er_nerf":
         points = track.landmarks_px[:, list(MESH_OF_68), :2].double().numpy()
         poses, eye, levels = _as_rad_nerf(poses, torch.tensor([eye_area(face, clip.camera) for face in points]))

@@ -1,10 +1,10 @@
 """The head of ER-NeRF (Li et al., ICCV 2023): tri-plane features, region attention to sound and eyes, density, colour.
 
-For a point x seen along direction d in a frame with audio a, eye closure e and appearance code c (SPEC 2.2 to 2.4):
+For a point x seen along direction d in a frame with audio a, eyes e and appearance code c (SPEC 2.2 to 2.4):
 
     f = three plane encodings of x                       36 values
     v = attention(f),  u = sigmoid(eye_attention(f))     which channels of the sound, and whether the eye, matter here
-    [h, g] = density_net(f, a ⊙ v, e u)                  density exp(h), geometry feature g
+    [h, g] = density_net(f, a ⊙ v, e ⊙ u)                 density exp(h), geometry feature g
     colour = colour_net(harmonics(d), g, c)
 """
 
@@ -74,8 +74,8 @@ class ErNerfHead(SpeechHead):
         self.planes = config.position_encoder()
         features = self.planes.width
         self.audio_attention = Mlp(features, 64, width)
-        self.eye_attention = Mlp(features, 16, 1)
-        self.density_net = Mlp(features + width + 1, 64, 64, 1 + GEOMETRY)
+        self.eye_attention = Mlp(features, 16, config.eye_width)
+        self.density_net = Mlp(features + width + config.eye_width, 64, 64, 1 + GEOMETRY)
         self.colour_net = Mlp(HARMONICS + GEOMETRY + config.code_width, 64, 3)
         self.uncertainty_net = Mlp(features, 32, 1)
         self.codes = nn.Parameter(torch.randn(config.n_codes, config.code_width) * 0.1)
@@ -102,7 +102,7 @@ class ErNerfHead(SpeechHead):
             density=hidden[:, 0].exp(),
             colour=bounded_colour(colour),
             audio_attention=attention.norm(dim=-1),
-            eye_attention=eye_attention[:, 0],
+            eye_attention=eye_attention.mean(dim=-1),
             uncertainty=uncertainty,
         )
 
@@ -119,7 +119,8 @@ class ErNerfHead(SpeechHead):
     def _attend(
         self, features: Tensor, condition: HeadCondition, frame_of_sample: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Output of the density net [samples, 65], audio attention [samples, width], eye attention [samples, 1]."""
+        """Output of the density net [samples, 65], audio attention [samples, width], eye attention
+        [samples, eye_width]."""
         audio = per_sample(condition.audio, frame_of_sample, len(features))
         eye = per_sample(condition.eye, frame_of_sample, len(features))
         attention = self.audio_attention(features)

@@ -33,7 +33,9 @@ class FrozenHead:
             density_in, density_hidden, density_out = head.density_net.weights
             colour_in, colour_out = head.colour_net.weights
             n_features, n_audio = head.planes.width, head.config.condition_width
-            from_features, from_audio, from_eye = torch.split(density_in, [n_features, n_audio, 1], dim=1)
+            from_features, from_audio, from_eye = torch.split(
+                density_in, [n_features, n_audio, head.config.eye_width], dim=1
+            )
             n_code = head.config.code_width
             n_geometry = len(density_out) - 1
             n_harmonics = colour_in.shape[1] - n_geometry - n_code
@@ -41,6 +43,7 @@ class FrozenHead:
 
             audio = (from_audio * condition.audio) @ attention_out
             self._n_attention = len(attention_in)
+            self._n_conditioned = self._n_attention + head.config.eye_width
             self._gates_in = torch.cat([attention_in, eye_in])
             self._eye_out = eye_out.clone()
             self._density_in = from_features.clone()
@@ -84,7 +87,8 @@ class FrozenHead:
         features: Tensor = self._planes(positions)
         gates = (features @ self._gates_in.t()).relu_()
         eye = (gates[:, self._n_attention :] @ self._eye_out.t()).sigmoid_()
-        gates[:, self._n_attention] = eye[:, 0]  # beside the attention's hidden layer: one more product reads both
+        # Beside the attention's hidden layer: one more product reads both.
+        gates[:, self._n_attention : self._n_conditioned] = eye
         hidden = features @ self._density_in.t()
-        hidden.addmm_(gates[:, : self._n_attention + 1], self._conditioned.t())
+        hidden.addmm_(gates[:, : self._n_conditioned], self._conditioned.t())
         return (hidden.relu_() @ self._density_hidden.t()).relu_()

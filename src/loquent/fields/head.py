@@ -40,6 +40,8 @@ class HeadConfig:
 
     condition: Inputs = "audio"
     """What moves the face."""
+    eye_width: int = 1
+    """Values of the eye condition."""
     n_codes: int = 10_000
     """Appearance codes: one per training frame, and spare ones."""
     code_width: int = 4
@@ -84,8 +86,8 @@ class HeadCondition:
 
     audio: Float[Tensor, "frames condition_width"]
     """What moves the lips: encoded sound, expression or landmarks."""
-    eye: Float[Tensor, "frames 1"]
-    """Eye closure: 0 = open, 1 = closed (SPEC 1.5)."""
+    eye: Float[Tensor, "frames eye_width"]
+    """What moves the upper face: eye closure (0 = open, 1 = closed; SPEC 1.5), and in our own portraits the brows after it."""
     code: Float[Tensor, "frames code_width"]
     """Appearance code."""
 
@@ -101,7 +103,7 @@ class HeadSamples:
     audio_attention: Float[Tensor, "samples"]
     """How strongly the sound acts here, ≥ 0; 0 in fields without such a measure."""
     eye_attention: Float[Tensor, "samples"]
-    """Attention to the eye, 0 to 1; 0 in fields without it."""
+    """Mean attention to the eye's values, 0 to 1; 0 in fields without it."""
     uncertainty: Float[Tensor, "samples"] | None
     """Expected colour error, > 0; None where it was not asked for, or does not exist."""
 
@@ -188,7 +190,7 @@ class HeadField(nn.Module, ABC):
         return groups
 
     def test_condition(
-        self, audio: Float[Tensor, "frames condition_width"], eye: Float[Tensor, "frames 1"]
+        self, audio: Float[Tensor, "frames condition_width"], eye: Float[Tensor, "frames eye_width"]
     ) -> HeadCondition:
         """The condition of frames that were not trained on: appearance code 0 (SPEC 2.4)."""
         return HeadCondition(audio, eye, self.codes[:1].expand(len(audio), -1))

@@ -78,7 +78,7 @@ class R2TalkerHead(HeadField):
         width = config.window * config.n_landmarks * self.landmark_encoder.grid.width
         self.style_nets = nn.ModuleList(Mlp(width, 128, 128, 2 * _WIDTH) for _ in range(2))
         self.grid = GridEncoder(config.layout(config.features), config.bound)
-        self.density_net = Mlp(self.grid.width + config.has_eye, _WIDTH, _WIDTH, 1 + GEOMETRY)
+        self.density_net = Mlp(self.grid.width + config.has_eye * config.eye_width, _WIDTH, _WIDTH, 1 + GEOMETRY)
         self.colour_net = Mlp(HARMONICS + GEOMETRY + config.code_width, 64, 3)
         self.codes = nn.Parameter(torch.randn(config.n_codes, config.code_width) * 0.1)
 

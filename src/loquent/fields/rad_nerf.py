@@ -73,7 +73,8 @@ class RadNerfHead(SpeechHead):
         self.grid = GridEncoder(config.layout(3), config.bound)
         self.ambient_grid = GridEncoder(config.layout(2))
         self.ambient_net = Mlp(self.grid.width + width, 64, 64, 2)
-        self.density_net = Mlp(self.grid.width + self.ambient_grid.width + config.has_eye, 64, 64, 1 + GEOMETRY)
+        inputs = self.grid.width + self.ambient_grid.width + config.has_eye * config.eye_width
+        self.density_net = Mlp(inputs, 64, 64, 1 + GEOMETRY)
         self.colour_net = Mlp(HARMONICS + GEOMETRY + config.code_width, 64, 3)
         self.codes = nn.Parameter(torch.randn(config.n_codes, config.code_width) * 0.1)
 

@@ -1,4 +1,4 @@
-"""The step that turns landmarks into what a field is conditioned on: head pose, blink, mouth shape (SPEC 1.5, 1.10)."""
+"""The step that turns landmarks into what a field is conditioned on: head pose, blink, brows, mouth shape (SPEC 1.5, 1.10)."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from safetensors.numpy import load_file, save
 
 from loquent.data.clip import default_train_count
 from loquent.face.blink import eye_closure
+from loquent.face.brows import brow_height
 from loquent.face.expression import ExpressionBasis
 from loquent.face.flow_refine import refine_with_flow
 from loquent.face.head_pose import HeadPoses, fit_head_pose, prior_focal
@@ -27,10 +28,10 @@ _N_EXPRESSION = 8
 
 
 def track_step(size: int, focal_px: float | None) -> Step:
-    """Head pose, blink and mouth shape of every usable frame."""
+    """Head pose, blink, brows and mouth shape of every usable frame."""
     parameters = {"size": size, "focal_px": focal_px or prior_focal(size, size)}
     inputs, outputs = (SOURCE, "frames", LANDMARKS), (TRACK, TRACK_FIGURES)
-    return Step("track", "Measuring head pose, eyes, mouth", _measure, inputs, outputs, 2, parameters, 25.0)
+    return Step("track", "Measuring head pose, eyes, mouth", _measure, inputs, outputs, 3, parameters, 25.0)
 
 
 def usable_frames(landmarks: LandmarkTrack, size: int) -> Bool[np.ndarray, "frames"]:
@@ -67,6 +68,7 @@ def _measure(work: Workplace) -> None:
         "world_from_camera": poses.world_from_camera.astype(np.float32),
         "landmarks_px": points,
         "blink": eye_closure(points, blendshapes).astype(np.float32),
+        "brows": brow_height(points, n_train).astype(np.float32),
         "expression": basis.coefficients(points).astype(np.float32),
     }
     write_bytes(work.output(TRACK), save({name: np.ascontiguousarray(values) for name, values in tensors.items()}))

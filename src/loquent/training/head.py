@@ -61,7 +61,7 @@ class HeadTrainer(Learner[HeadField, VisibilityGrid | OccupancyGrid]):
         self.device = device
         chosen = list(store.frames)
         self.world_from_camera = clip.track.world_from_camera[chosen]
-        self.eye = clip.eye[chosen].to(device)
+        self.eye = clip.eye[chosen, : head.config.eye_width].to(device)
         self.inputs = inputs.to(device)
         self.predicted = self.inputs if predicted is None else predicted.to(device)
         self.landmarks_px = clip.track.landmarks_px[chosen].numpy()
@@ -117,9 +117,7 @@ class HeadTrainer(Learner[HeadField, VisibilityGrid | OccupancyGrid]):
             self.world_from_camera[k][None], self.camera, rows.reshape(-1), columns.reshape(-1)
         )
         chosen = torch.tensor([k], device=self.device)
-        frozen = freeze(
-            self.field, self.field.test_condition(self.field.encode(self.inputs[chosen]), self.eye[chosen][:, None])
-        )
+        frozen = freeze(self.field, self.field.test_condition(self.field.encode(self.inputs[chosen]), self.eye[chosen]))
         rendered = render_head(
             lambda positions, along, ray_ids: FieldSamples(*frozen(positions, along, ray_ids)),
             origins.to(self.device),
@@ -222,11 +220,12 @@ class HeadTrainer(Learner[HeadField, VisibilityGrid | OccupancyGrid]):
             inputs = inputs + stage.condition_noise * torch.randn(
                 inputs.shape, generator=self.noise, device=self.device
             )
-        noise = (torch.rand(len(frames), generator=self.noise, device=self.device) * 2 - 1) * stage.eye_noise
+        eye = self.eye[frames]
+        noise = (torch.rand(eye.shape, generator=self.noise, device=self.device) * 2 - 1) * stage.eye_noise
         chosen = torch.tensor(self.store.frames, device=self.device)[frames]
         return HeadCondition(
             audio=self.field.encode(inputs),
-            eye=(self.eye[frames] + noise)[:, None],
+            eye=eye + noise,
             code=self.field.codes[chosen],
         )
 
@@ -263,7 +262,7 @@ class HeadTrainer(Learner[HeadField, VisibilityGrid | OccupancyGrid]):
             return
         # The paper's occupancy: the density under one random training frame's sound and eyes (SPEC 2.5).
         k = torch.tensor([int(self.generator.integers(len(self.store.frames)))], device=self.device)
-        condition = self.field.test_condition(self.field.encode(self.inputs[k]), self.eye[k][:, None])
+        condition = self.field.test_condition(self.field.encode(self.inputs[k]), self.eye[k])
         self.grid.update(lambda points: self.field.density(points, condition), generator=self.noise)
 
 

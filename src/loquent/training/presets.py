@@ -106,6 +106,8 @@ class Preset:
     method: Mapping[str, Any] = field(default_factory=lambda: {"kind": "er_nerf"})
     """Kind of the head's field and sizes that differ from its released ones, for `loquent.fields.kinds.make_head`. ER-NeRF's
     released model has 12 `levels` a plane, the paper's text says 14."""
+    brows: bool = False
+    """Whether the head is told how high the brows are (ours), beside how far the eyes are closed (the paper)."""
     occupancy: Literal["density", "visibility"] = "density"
     """What marks a cell worth sampling: its density (the paper), or the weight it ever had in a pixel (ours)."""
     max_samples: int = 16
@@ -197,6 +199,7 @@ QUICK = Preset(
     torso=TorsoStageConfig(
         share=0.16, steps=2_500, pixels=4_096, frames=8, lr_grid=3e-2, lr_net=6e-3, lr_end=0.05, matte=0.1
     ),
+    brows=True,
     occupancy="visibility",
     max_samples=64,
     betas=(0.9, 0.99),

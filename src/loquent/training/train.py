@@ -139,6 +139,7 @@ class _Run:
                 "condition": self.preset.condition,
                 "audio_width_in": speech_kind(self.clip.info.speech_kind).width,
                 "expression_width_in": self.clip.track.expression.shape[1],
+                "eye_width": 1 + self.preset.brows,
                 "n_codes": max(N_CODES, self.clip.n_frames),
                 **self.preset.method,
             }
@@ -193,7 +194,7 @@ class _Run:
             torso_follow=torso.follow if torso else TorsoFollow(),
             background=torch.from_numpy(self.clip.background.copy()),
             camera=self.clip.camera,
-            track=Motion(self.clip.track.world_from_camera, self.clip.eye),
+            track=Motion(self.clip.track.world_from_camera, self.clip.eye[:, : 1 + self.preset.brows]),
             track_frame_ids=self.clip.track.frame_ids,
             speech_kind=self.clip.info.speech_kind,
             lips=self.lips.predictor if self.lips else None,
