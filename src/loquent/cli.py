@@ -272,6 +272,40 @@ def compare(
     return 0
 
 
+def figures(
+    portrait: Positional[Path],
+    clip: Positional[Path],
+    /,
+    out: Path,
+    against: tuple[Path, ...] = (),
+    only: tuple[Literal["key_frames", "attention", "surfaces", "poses"], ...] = (),
+    device: str = "cpu",
+) -> int:
+    """Draw the papers' figures from a portrait: key frames, attention, surfaces, poses beyond the clip's.
+
+    Example: loquent figures me.portrait me_clip --out figures --against other.portrait
+
+    Args:
+        portrait: a portrait file.
+        clip: the clip folder it was trained on.
+        out: folder that gets one PNG a figure.
+        against: further portraits of the same clip, drawn below the first.
+        only: draw only these; nothing = all.
+        device: cpu or cuda.
+    """
+    from loquent.data.clip import Clip
+    from loquent.figures.draw import FIGURES, draw_figures
+    from loquent.figures.subject import names_of
+    from loquent.portrait import Portrait
+
+    files = (portrait, *against)
+    people = {name: Portrait.load(file, device) for name, file in zip(names_of(files), files, strict=True)}
+    written, notes = draw_figures(people, Clip.open(clip), out, only or tuple(FIGURES))
+    for line in [*(f"Wrote {path}." for path in written), *notes]:
+        print(line)
+    return 0
+
+
 def inspect_(portrait: Positional[Path], /, json: bool = False, motion: Path | None = None) -> int:
     """Say what a portrait file is and how it was made.
 
@@ -369,6 +403,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "evaluate": evaluate,
     "score": score,
     "compare": compare,
+    "figures": figures,
     "inspect": inspect_,
     "import": import_,
     "convert": convert,
