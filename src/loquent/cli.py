@@ -306,6 +306,58 @@ def figures(
     return 0
 
 
+def study(
+    videos: Positional[tuple[Path, ...]] = (),
+    /,
+    *,
+    out: Path,
+    title: str = "Rate talking heads",
+    together: bool = False,
+    seed: int = 0,
+    results: tuple[Path, ...] = (),
+    json: Path | None = None,
+) -> int:
+    """Make a user study of videos, blinded, as a page that opens from disk; and pool what participants answered.
+
+    Example: loquent study ours/*.mp4 rad_nerf/*.mp4 --out study
+
+    Hand out the folder study/page, keep study/key.json. Participants rate lip-sync accuracy, image quality and video realness
+    (ER-NeRF, Table 3) and return a CSV file each: loquent study --out study --results answers/*.csv
+
+    Args:
+        videos: videos with sound, each in a folder called as the system that made it, files of the same sentence called the
+            same; or a .csv table with the columns video, system, item.
+        out: the study's folder, to make, or to pool answers of.
+        title: stands above the page.
+        together: show all systems' videos of a sentence beside each other, in random order, instead of one at a time.
+        seed: of the numbers that the copies get.
+        results: pool these answers instead of making a study.
+        json: also write the pooled opinions to this file.
+    """
+    from dataclasses import asdict
+
+    from loquent.storage import write_json
+    from loquent.study.exhibits import find_exhibits
+    from loquent.study.results import pool, print_results
+    from loquent.study.study import make_study
+
+    if results:
+        if videos:
+            raise InputError("Either videos make a study, or --results pools the answers to one: give one of them.")
+        pooled = pool(out, results)
+        print_results(pooled)
+        if json is not None:
+            write_json(json, [asdict(result) for result in pooled])
+        return 0
+    if json is not None:
+        raise InputError("--json is for pooled answers: give them with --results.")
+    page = make_study(find_exhibits(videos), out, title=title, together=together, seed=seed)
+    print(
+        f"Wrote {page}: open it in a browser. Hand out {page.parent}; keep {out / 'key.json'}, which says whose is what."
+    )
+    return 0
+
+
 def inspect_(portrait: Positional[Path], /, json: bool = False, motion: Path | None = None) -> int:
     """Say what a portrait file is and how it was made.
 
@@ -404,6 +456,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "score": score,
     "compare": compare,
     "figures": figures,
+    "study": study,
     "inspect": inspect_,
     "import": import_,
     "convert": convert,

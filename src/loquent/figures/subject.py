@@ -10,6 +10,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from loquent.data.clip import Clip
+from loquent.errors import InputError
 from loquent.evaluation.held_out import to_bytes
 from loquent.face.lips import lip_opening
 from loquent.portrait import Portrait
@@ -79,12 +80,22 @@ def choose_moments(clip: Clip, n_spread: int) -> Moments:
 
 
 def names_of(files: Sequence[Path]) -> list[str]:
-    """A name for each portrait file: without its ending, and with the folder's name where two would be the same."""
+    """A name for each portrait file: without its ending, and with the folder's name where two would be the same.
+
+    Raises:
+        InputError: two cannot be told apart even so.
+    """
     stems = [file.stem for file in files]
-    return [
+    names = [
         stem if stems.count(stem) == 1 else f"{file.absolute().parent.name}/{stem}"
         for stem, file in zip(stems, files, strict=True)
     ]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise InputError(
+            f"Two portraits are called {twice[0]}, or one was given twice. Give each once, under its own name."
+        )
+    return names
 
 
 def time_label(clip: Clip, k: int) -> str:

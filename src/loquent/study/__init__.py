@@ -1,0 +1,1 @@
+"""User studies: people rate videos without knowing who made them (ER-NeRF, Table 3)."""
