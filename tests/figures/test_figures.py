@@ -158,7 +158,7 @@ def test_colours_cover_as_far_as_values_and_opacity_say() -> None:
     import matplotlib
 
     grey = np.full((1, 3, 3), 200, np.uint8)
-    colours = scale(0, 2, matplotlib.colormaps["inferno"])
+    colours = scale(0.0, 2.0, matplotlib.colormaps["inferno"])
     shown = over_grey(grey, np.array([[0.0, 2.0, 2.0]]), colours, np.array([[1.0, 1.0, 0.0]]))
     base = 200 / 255 * 0.75
     np.testing.assert_allclose(shown[0, 0], base, atol=1e-6)

@@ -12,7 +12,7 @@ from loquent.figures.subject import Moments, Subject, time_label
 from loquent.figures.trace import Traced, trace_attention
 
 WORDS = {"sound": "the sound", "eye": "the eyes"}
-_COLOURS = scale(0, 1, matplotlib.colormaps["inferno"])
+_COLOURS = scale(0.0, 1.0, matplotlib.colormaps["inferno"])
 _LARGEST = 99.7
 """Percentile of the head's pixels that counts as the largest attention, so that no single pixel sets the scale."""
 

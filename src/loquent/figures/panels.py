@@ -16,7 +16,7 @@ PANEL_IN = 2.25
 """Width of a panel in inches: 450 columns of pixels at `DPI`."""
 DPI = 200
 INK, QUIET, FRAME = "#1a1a1a", "#5a5a5a", "#c4c4c4"
-_LEFT_IN, _TOP_IN, _RIGHT_IN, _GAP_IN, _SCALE_IN, _LINE_IN = 1.0, 0.3, 0.1, 0.06, 0.45, 0.155
+_LEFT_IN, _TOP_IN, _RIGHT_IN, _GAP_IN, _SCALE_IN, _LINE_IN = 1.0, 0.3, 0.1, 0.06, 0.4, 0.145
 _GREY = np.array([0.299, 0.587, 0.114])
 
 
@@ -47,7 +47,7 @@ class Panels:
         self._width = _LEFT_IN + n_columns * width_in + (n_columns - 1) * _GAP_IN + _RIGHT_IN
         # About 15 letters of the caption's size fit an inch.
         lines = textwrap.wrap(caption, int((self._width - _LEFT_IN - _RIGHT_IN) * 17))
-        below = _SCALE_IN * has_scales + 0.2 + _LINE_IN * len(lines)
+        below = _SCALE_IN * has_scales + 0.18 + _LINE_IN * len(lines)
         self._height = _TOP_IN + width_in * sum(ratios) + sum(gaps) + below
         self.figure = Figure(figsize=(self._width, self._height), dpi=DPI, facecolor="white")
         self._panels = []

@@ -6,7 +6,6 @@ import matplotlib
 import numpy as np
 import torch
 from jaxtyping import Float
-from matplotlib.cm import ScalarMappable
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
@@ -23,9 +22,10 @@ from loquent.speech.kinds import extract
 _MM_PER_UNIT = 1000 / VOLUME_UNITS_PER_METRE
 _SMOOTH_SHARE = 1 / 260
 """Radius over which normals are smoothed, as a share of the picture's width: the samples' steps would show otherwise."""
-_LIGHT = np.array([0.5, 0.75, -0.43])
+_LIGHT = np.array([0.45, 0.8, -0.4])
 _SILENCE_S = 2.0
-_RANGE_MM = 5.0
+_RANGES_MM = (2.0, 5.0, 10.0, 20.0, 50.0)
+"""Ends that the scale of distances may have: the first that the far greater part of the head stays within."""
 _MARGIN = 0.06
 
 
@@ -48,6 +48,8 @@ def draw_surfaces(subjects: Sequence[Subject], clip: Clip, moments: Moments) -> 
                 if condition is not None
             }
         )
+    centre = pose[:3, 3].double().numpy()
+    moved = [_forward_mm(traced["closed"], traced["open"], centre) for traced in rows]
     top, bottom, left, right = _head_box([seen for row in rows for seen in row.values()])
     window = (slice(top, bottom), slice(left, right))
     caption = (
@@ -57,14 +59,15 @@ def draw_surfaces(subjects: Sequence[Subject], clip: Clip, moments: Moments) -> 
         "how far the last two surfaces lie apart, positive where the surface comes forward as the lips open."
     )
     panels = Panels(5, [(bottom - top) / (right - left)] * len(rows), caption=caption, has_scales=True, width_in=2.0)
-    colours = scale(-_RANGE_MM, _RANGE_MM, matplotlib.colormaps["RdBu_r"])
-    camera_centre = pose[:3, 3].double().numpy()
+    far = max((float(np.nanpercentile(np.abs(mm), 98)) for mm in moved if np.isfinite(mm).any()), default=0.0)
+    end = next((end for end in _RANGES_MM if end >= far), _RANGES_MM[-1])
+    colours = scale(-end, end, matplotlib.colormaps["RdBu_r"])
     for row, (subject, traced) in enumerate(zip(subjects, rows, strict=True)):
         panels.name_row(row, subject.name)
         for column, name in enumerate(("no sound", "silence", "closed", "open")):
             if name in traced:
-                panels.show(row, column, shaded(traced[name], camera_centre)[window])
-        panels.show(row, 4, _moved(traced["closed"], traced["open"], camera_centre, colours)[window])
+                panels.show(row, column, shaded(traced[name], centre)[window])
+        panels.show(row, 4, np.where(np.isfinite(moved[row])[..., None], colours.to_rgba(moved[row]), 1.0)[window])
     panels.name_column(0, "no sound")
     panels.name_column(1, "silence")
     panels.name_column(2, f"lips closed, {time_label(clip, moments.lips_closed)}")
@@ -98,18 +101,15 @@ def shaded(
     faces_away = ((camera_centre - points) * normals).sum(axis=-1) < 0
     normals[faces_away] *= -1
     light = np.clip(normals @ (_LIGHT / np.linalg.norm(_LIGHT)), 0, 1)
-    return np.repeat(np.where(inside, 0.14 + 0.82 * light, 1.0)[..., None], 3, axis=-1)
+    return np.repeat(np.where(inside, 0.24 + 0.74 * light, 1.0)[..., None], 3, axis=-1)
 
 
-def _moved(
-    before: Traced, after: Traced, camera_centre: Float[np.ndarray, "3"], colours: ScalarMappable
-) -> Float[np.ndarray, "height width 4"]:
-    """How much nearer to the camera the surface is `after`, as colours; nothing where either shows no head."""
-    nearer = np.linalg.norm(before.surface - camera_centre, axis=-1) - np.linalg.norm(
-        after.surface - camera_centre, axis=-1
-    )
-    both = before.is_head & after.is_head
-    return np.where(both[..., None], colours.to_rgba(nearer * _MM_PER_UNIT), 1.0)
+def _forward_mm(
+    before: Traced, after: Traced, camera_centre: Float[np.ndarray, "3"]
+) -> Float[np.ndarray, "height width"]:
+    """How much nearer to the camera the surface lies `after`, in mm; NaN where either shows no head."""
+    near, far = (np.linalg.norm(seen.surface - camera_centre, axis=-1) for seen in (after, before))
+    return np.where(before.is_head & after.is_head, (far - near) * _MM_PER_UNIT, np.nan)
 
 
 def _silence(subject: Subject, notes: list[str]) -> Float[Tensor, "condition_width"] | None:
