@@ -59,7 +59,7 @@ def draw_surfaces(subjects: Sequence[Subject], clip: Clip, moments: Moments) -> 
         "how far the last two surfaces lie apart, positive where the surface comes forward as the lips open."
     )
     panels = Panels(5, [(bottom - top) / (right - left)] * len(rows), caption=caption, has_scales=True, width_in=2.0)
-    far = max((float(np.nanpercentile(np.abs(mm), 98)) for mm in moved if np.isfinite(mm).any()), default=0.0)
+    far = max((float(np.nanpercentile(np.abs(mm), 95)) for mm in moved if np.isfinite(mm).any()), default=0.0)
     end = next((end for end in _RANGES_MM if end >= far), _RANGES_MM[-1])
     colours = scale(-end, end, matplotlib.colormaps["RdBu_r"])
     for row, (subject, traced) in enumerate(zip(subjects, rows, strict=True)):
