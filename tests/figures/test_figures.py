@@ -60,7 +60,7 @@ def test_a_traced_pixel_is_the_sum_over_its_samples(
     attention = trace_attention(portrait, pose, condition, eye)
     surface = trace_surface(portrait, pose, condition, eye)
     for seen, finer, names in ((attention, 1, ("sound", "eye")), (surface, 2, ("x", "y", "z"))):
-        wanted = loop_along_ray(portrait, pose, condition, 0.4, row, column, portrait.march.step / finer, names)
+        wanted = loop_along_ray(portrait, pose, condition, 0.4, row, column, finer, names)
         assert seen.opacity[row, column] == pytest.approx(wanted["opacity"], abs=2e-4)
         for name in names:
             assert seen.averaged[name][row, column] == pytest.approx(wanted[name], abs=2e-3), name
@@ -75,7 +75,7 @@ def loop_along_ray(
     eye: float,
     row: int,
     column: int,
-    step: float,
+    finer: int,
     names: tuple[str, ...],
 ) -> dict[str, float]:
     """One sample after another, from the camera through the box, in plain numbers."""
@@ -87,9 +87,10 @@ def loop_along_ray(
     enters = [sorted(((box[i] - origin[i]) / direction[i], (box[i + 3] - origin[i]) / direction[i])) for i in range(3)]
     near, far = max(max(pair[0] for pair in enters), portrait.march.min_near), min(pair[1] for pair in enters)
     cells = portrait.occupied.shape[0]
+    step, most = portrait.march.step / finer, portrait.march.max_samples * finer
     light, sums, n_taken, k = 1.0, dict.fromkeys(names, 0.0), 0, 0
     at = portrait.head.test_condition(condition[None], torch.tensor([[eye]]))
-    while near + k * step < far and n_taken < 10_000 and light > 1e-4:
+    while near + k * step < far and n_taken < most and light > 1e-4:
         place = origin + (near + k * step) * direction
         k += 1
         x, y, z = (min(max(int((value + 1) / 2 * cells), 0), cells - 1) for value in place)

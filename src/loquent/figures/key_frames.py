@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from jaxtyping import Int, UInt8
 
 from loquent.data.clip import Clip
 from loquent.evaluation.held_out import mouth_boxes, to_bytes
@@ -45,7 +46,7 @@ def draw_key_frames(subjects: Sequence[Subject], clip: Clip, moments: Moments) -
     return panels, []
 
 
-def close_up(picture: Picture, mouth: np.ndarray) -> Picture:
+def close_up(picture: Picture, mouth: Int[np.ndarray, "4"]) -> UInt8[np.ndarray, "rows columns 3"]:
     """The mouth's surroundings: a cut-out of one shape around the rectangle (top, bottom, left, right)."""
     top, bottom, left, right = (float(edge) for edge in mouth)
     width = max(right - left, (bottom - top) / _CLOSE_UP, 4.0)

@@ -88,7 +88,7 @@ class Panels:
         box = self._panels[-1][column].get_position()
         left, width = box.x0 * self._width, box.width * self._width
         axes = self.figure.add_axes(self._box(left + 0.08 * width, self._top + 0.07, 0.84 * width, 0.08))
-        self.figure.colorbar(colours, cax=axes, orientation="horizontal").outline.set_linewidth(0.4)  # type: ignore[operator]
+        self.figure.colorbar(colours, cax=axes, orientation="horizontal").outline.set_linewidth(0.4)
         axes.tick_params(labelsize=7, length=2, width=0.4, pad=1.5, colors=INK)
         axes.set_xlabel(label, fontsize=7.5, labelpad=1.5, color=INK)
 
