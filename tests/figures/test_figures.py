@@ -56,11 +56,11 @@ def test_a_traced_pixel_is_the_sum_over_its_samples(
 ) -> None:
     row, column = row_column
     pose, condition = clip.track.world_from_camera[3], conditions(portrait, clip)[1]
-    eye = torch.tensor(0.4)
+    eye = portrait.eye_condition(torch.tensor([0.4, 0.7]))
     attention = trace_attention(portrait, pose, condition, eye)
     surface = trace_surface(portrait, pose, condition, eye)
     for seen, finer, names in ((attention, 1, ("sound", "eye")), (surface, 2, ("x", "y", "z"))):
-        wanted = loop_along_ray(portrait, pose, condition, 0.4, row, column, finer, names)
+        wanted = loop_along_ray(portrait, pose, condition, eye, row, column, finer, names)
         assert seen.opacity[row, column] == pytest.approx(wanted["opacity"], abs=2e-4)
         for name in names:
             assert seen.averaged[name][row, column] == pytest.approx(wanted[name], abs=2e-3), name
@@ -72,7 +72,7 @@ def loop_along_ray(
     portrait: Portrait,
     pose: torch.Tensor,
     condition: torch.Tensor,
-    eye: float,
+    eye: torch.Tensor,
     row: int,
     column: int,
     finer: int,
@@ -89,7 +89,7 @@ def loop_along_ray(
     cells = portrait.occupied.shape[0]
     step, most = portrait.march.step / finer, portrait.march.max_samples * finer
     light, sums, n_taken, k = 1.0, dict.fromkeys(names, 0.0), 0, 0
-    at = portrait.head.test_condition(condition[None], torch.tensor([[eye]]))
+    at = portrait.head.test_condition(condition[None], eye[None])
     while near + k * step < far and n_taken < most and light > 1e-4:
         place = origin + (near + k * step) * direction
         k += 1

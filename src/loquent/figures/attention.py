@@ -38,8 +38,8 @@ def draw_attention(subjects: Sequence[Subject], clip: Clip, moments: Moments) ->
         return None, notes
     caption = (
         "Region attention, averaged along each ray as colour is, over the rendered frame. Attention to the sound is the "
-        "length of the attention vector (ER-NeRF, eq. 9; in RAD-NeRF, of the ambient coordinates) as a share of the head's "
-        "largest; attention to the eyes is that of eq. 10. "
+        "length of the attention vector (ER-NeRF, eq. 9; in RAD-NeRF, the ambient coordinates), that to the eyes the mean of "
+        "eq. 10 over closure and, where the head is told of them, brows; both as shares of the head's largest. "
         f"Held-out frames of {clip.info.name}: lips farthest apart, eyes most closed."
     )
     ratio = clip.info.height / clip.info.width
@@ -54,7 +54,7 @@ def draw_attention(subjects: Sequence[Subject], clip: Clip, moments: Moments) ->
     for place, which in enumerate(columns):
         panels.name_column(2 * place, f"rendered, {time_label(clip, shown[which])}")
         panels.name_column(2 * place + 1, f"attention to {WORDS[which]}")
-        panels.add_scale(2 * place + 1, _COLOURS, "share of the largest" if which == "sound" else "attention")
+        panels.add_scale(2 * place + 1, _COLOURS, "share of the largest")
     return panels, notes
 
 
@@ -64,8 +64,6 @@ def _traced(subject: Subject, clip: Clip, k: int) -> Traced:
 
 
 def _relative(seen: Traced, which: str) -> Float[np.ndarray, "height width"]:
-    """Attention to the sound as a share of its largest; that to the eye lies within 0 and 1 already."""
+    """Attention as a share of its largest."""
     values = seen.averaged[which]
-    if which == "eye":
-        return values
     return values / max(float(np.percentile(values[seen.is_head], _LARGEST)), 1e-12)

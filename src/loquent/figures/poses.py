@@ -31,7 +31,7 @@ def draw_poses(subjects: Sequence[Subject], clip: Clip, moments: Moments) -> tup
     caption = (
         f"All rendered. The head is turned (yaw), nodded (pitch) and tilted (roll); the other two angles and its place stay at "
         f"the clip's usual. Each row runs from {BEYOND_DEG[-1]}° below to {BEYOND_DEG[-1]}° above what the training frames of "
-        f"{clip.info.name} show; angles beyond them are orange. Lips as at one held-out frame, eyes open."
+        f"{clip.info.name} show; angles beyond them are orange. Lips as at one held-out frame, eyes at rest."
     )
     panels = Panels(7, [clip.info.height / clip.info.width] * (3 * n), caption=caption, gaps_in=gaps, width_in=1.6)
     for axis, word in enumerate(_AXES):
@@ -43,10 +43,10 @@ def draw_poses(subjects: Sequence[Subject], clip: Clip, moments: Moments) -> tup
             turned = turn_head(pose, wanted)
             is_outside = not low <= angle <= high
             colour = _OUTSIDE if is_outside else INK
-            panels.name_column(column, f"{angle:+.0f}°", row=axis * n, colour=colour)
+            panels.name_column(column, f"{angle:+.0f}°".replace("-", "−"), row=axis * n, colour=colour)
             for i, subject in enumerate(subjects):
                 picture = subject.portrait.render(
-                    turned, subject.conditions[moments.lips_open], float(subject.eyes_open(clip)), camera=clip.camera
+                    turned, subject.conditions[moments.lips_open], subject.eyes_at_rest(clip), camera=clip.camera
                 )
                 panels.show(axis * n + i, column, to_bytes(picture.numpy()))
         for i, subject in enumerate(subjects):

@@ -29,13 +29,13 @@ class Subject:
     conditions: Float[Tensor, "held_out width"]
     """What moves its lips at the clip's held-out frames, from the sound alone."""
 
-    def eye(self, clip: Clip, k: int) -> Float[Tensor, "*eye"]:
+    def eye(self, clip: Clip, k: int) -> Float[Tensor, "eye_width"]:
         """Its eye condition at the `k`-th held-out frame."""
         return self.portrait.eye_condition(clip.eye[clip.held_out_frames[k]])
 
-    def eyes_open(self, clip: Clip) -> Float[Tensor, "*eye"]:
-        """Its eye condition for eyes at rest."""
-        return self.portrait.eye_condition(torch.zeros_like(clip.eye[0]))
+    def eyes_at_rest(self, clip: Clip) -> Float[Tensor, "eye_width"]:
+        """Its eye condition for eyes and brows as they mostly are."""
+        return self.portrait.eye_condition(clip.eye[list(clip.train_frames)].median(dim=0).values)
 
     def picture(self, clip: Clip, k: int) -> Picture:
         """The `k`-th held-out frame, all rendered; over the real torso where the portrait has none of its own."""
@@ -44,7 +44,7 @@ class Subject:
         shown = self.portrait.render(
             clip.track.world_from_camera[i],
             self.conditions[k],
-            float(self.eye(clip, k)),
+            self.eye(clip, k),
             camera=clip.camera,
             behind=behind,
         )

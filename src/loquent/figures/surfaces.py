@@ -43,7 +43,7 @@ def draw_surfaces(subjects: Sequence[Subject], clip: Clip, moments: Moments) -> 
         }
         rows.append(
             {
-                name: trace_surface(subject.portrait, pose, condition, subject.eyes_open(clip))
+                name: trace_surface(subject.portrait, pose, condition, subject.eyes_at_rest(clip))
                 for name, condition in sounds.items()
                 if condition is not None
             }
@@ -53,7 +53,7 @@ def draw_surfaces(subjects: Sequence[Subject], clip: Clip, moments: Moments) -> 
     top, bottom, left, right = _head_box([seen for row in rows for seen in row.values()])
     window = (slice(top, bottom), slice(left, right))
     caption = (
-        "Surface that the density alone describes: mean place where each ray's light ends, lit from one side, eyes open. "
+        "Surface that the density alone describes: mean place where each ray's light ends, lit from one side, eyes at rest. "
         "No sound: the condition is zero. Silence: the portrait hears two seconds of digital silence. Lips closed and "
         f"open: the sound of the held-out frames of {clip.info.name} in which the real lips are closest and farthest. Right: "
         "how far the last two surfaces lie apart, positive where the surface comes forward as the lips open."

@@ -42,7 +42,7 @@ def trace_attention(
     portrait: Portrait,
     world_from_camera: Float[Tensor, "4 4"],
     condition: Float[Tensor, "condition_width"],
-    eye: Float[Tensor, "*eye"],
+    eye: Float[Tensor, "eye_width"],
 ) -> Traced:
     """Attention to the sound and to the eye along rays (ER-NeRF, Figure 4), averaged as ``"sound"`` and ``"eye"``.
 
@@ -63,7 +63,7 @@ def trace_surface(
     portrait: Portrait,
     world_from_camera: Float[Tensor, "4 4"],
     condition: Float[Tensor, "condition_width"],
-    eye: Float[Tensor, "*eye"],
+    eye: Float[Tensor, "eye_width"],
 ) -> Traced:
     """Where the density stops rays (ER-NeRF, Figure 3); arguments as in :meth:`loquent.portrait.Portrait.render`.
 
@@ -81,7 +81,7 @@ def trace_surface(
 
 def _condition(portrait: Portrait, condition: Tensor, eye: Tensor) -> HeadCondition:
     device = portrait.device
-    return portrait.head.test_condition(condition.to(device)[None], eye.to(device).reshape(1, -1))
+    return portrait.head.test_condition(condition.to(device)[None], eye.to(device)[None])
 
 
 @torch.inference_mode()
