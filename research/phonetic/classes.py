@@ -1,49 +1,12 @@
-"""The articulatory classes, and which class each synthesiser's phones belong to.
+"""Which articulatory class each synthesiser's phones belong to."""
 
-A class groups sounds that look alike on the lips and sound alike; they are few enough to hold in any language.
-"""
-
+from loquent.speech.articulation import ARPABET_CLASSES
 from loquent.speech.phonetic_net import CLASSES
 
 IGNORED = 255
 """Label of stretches whose phone is not in the tables; they carry no loss and no score."""
 
-_IPA = {
-    "bilabial": "p b m ɓ ʙ ɱ",
-    "labiodental": "f v ʋ ⱱ β ɸ",
-    "dental": "θ ð",
-    "t": "t d ʈ ɖ ɗ ɾ ɽ",
-    "n": "n ɲ ɳ",
-    "l": "l ɫ ɭ ʎ ɬ ɮ ʟ ɺ",
-    "s": "s z",
-    "sh": "ʃ ʒ ɕ ʑ ʂ ʐ",
-    "r": "r ɹ ɻ ʀ ɚ ɝ",
-    "k": "k g ɡ ŋ q ɢ c ɟ ɴ ʄ ɠ",
-    "h": "h ɦ x ɣ χ ʁ ç ʝ ʔ ħ ʕ ɰ",
-    "w": "w ʍ ɥ",
-    "j": "j",
-    "i": "i ɪ",
-    "ue": "y ʏ ø œ ɶ ɵ",
-    "u": "u ʊ ʉ",
-    "y": "ɨ ɯ",
-    "e": "e ɛ ε",
-    "o": "o ɔ ɒ",
-    "schwa": "ə ɜ ɘ ɤ ɐ",
-    "a": "a æ ɑ ʌ",
-}  # fmt: skip
-
-IPA_CLASS = {sign: name for name, signs in _IPA.items() for sign in signs.split()}
-VOWELS = frozenset(("i", "ue", "u", "y", "e", "o", "schwa", "a"))
-STOPS = frozenset(("bilabial", "t", "k"))
-_FRICATIVES = frozenset(("s", "sh", "labiodental", "h"))
-
 _SIGNS = {
-    "radio": {
-        "bilabial": "p b m em", "labiodental": "f v", "dental": "th dh", "t": "t d dx", "n": "n nx en", "l": "l el",
-        "s": "s z", "sh": "sh zh ch jh", "r": "r axr er", "k": "k g ng", "h": "hh hv", "w": "w", "j": "y", "i": "ih iy",
-        "u": "uh uw", "e": "eh", "o": "ao", "schwa": "ax", "a": "aa ae ah",
-        "e i": "ey", "a i": "ay", "o i": "oy", "a u": "aw", "o u": "ow",
-    },
     "czech": {
         "bilabial": "p b m", "labiodental": "f v", "t": "t d", "n": "n n~", "l": "l", "s": "s z c dz", "sh": "s~ z~ c~ dz~",
         "r": "r r~ r~*", "k": "k g n* t~ d~", "h": "h ch", "j": "j", "i": "i i:", "u": "u u:",
@@ -78,27 +41,13 @@ _SIGNS = {
     },
 }  # fmt: skip
 SIGN_CLASSES = {
-    kind: {sign: names.split() for names, signs in table.items() for sign in signs.split()}
-    for kind, table in _SIGNS.items()
+    "radio": {sign: list(names) for sign, names in ARPABET_CLASSES.items()},
+    **{
+        kind: {sign: names.split() for names, signs in table.items() for sign in signs.split()}
+        for kind, table in _SIGNS.items()
+    },
 }
 """Classes of each phone of festival's and flite's phone sets; a diphthong has two."""
-
-
-def classes_of_ipa(name: str) -> list[str]:
-    """Classes one phone name runs through: one, or several for diphthongs; [] where it is not known.
-
-    An affricate counts as its fricative; marks of length, stress and colour are passed over.
-    """
-    if name == "ʲ":
-        return ["j"]
-    found = [IPA_CLASS[sign] for sign in name if sign in IPA_CLASS]
-    merged: list[str] = []
-    for item in found:
-        if merged and item in _FRICATIVES and merged[-1] in STOPS:
-            merged[-1] = item
-        elif not merged or merged[-1] != item:
-            merged.append(item)
-    return merged
 
 
 def index(name: str) -> int:

@@ -6,8 +6,8 @@ from functools import lru_cache
 import numpy as np
 from scipy.signal import resample_poly
 
+from loquent.speech.articulation import classes_of_ipa
 from research.phonetic import text
-from research.phonetic.classes import classes_of_ipa
 from research.phonetic.speech import Utterance, utterance
 
 LANGUAGES = {

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from research.phonetic.classes import IGNORED, STOPS, index
+from loquent.speech.articulation import STOPS
+from research.phonetic.classes import IGNORED, index
 
 SAMPLE_RATE_HZ = 16000
 STEP_S = 0.005

@@ -151,39 +151,71 @@ def evaluate(
     portrait: Positional[Path],
     clip: Positional[Path],
     /,
+    drive: Path | None = None,
+    phones: Path | None = None,
+    size: int | None = None,
     json: Path | None = None,
     frames: Path | None = None,
     sheet: Path | None = None,
-    settings: tuple[Literal["head", "full"], ...] = ("head", "full"),
+    settings: tuple[Literal["head", "full"], ...] = (),
     shuffle_sound: bool = True,
     device: str = "cpu",
 ) -> int:
-    """Measure a portrait on the frames of a clip that did not train it, lips moved by the clip's sound.
+    """Measure a portrait on the frames of a clip that did not train it, or with --drive on how its lips follow another voice.
 
     Example: loquent evaluate me.portrait me_clip --json figures.json --sheet sheet.png
+    Example: loquent evaluate me.portrait me_clip --drive speech.wav --phones speech.csv --size 256
 
     Args:
         portrait: a portrait file.
         clip: the clip folder it was trained on.
+        drive: let this sound move the lips, and measure what they do at its phones and in its silence; a film of somebody
+            speaking adds a comparison with the speaker's lips.
+        phones: when which phone is spoken in it: a table with the columns start_s, end_s, phone (IPA or ARPAbet), a TextGrid of
+            Praat, or a .lab file; nothing = as the phonetic encoder hears it.
+        size: with --drive, rows of the pictures; nothing = as trained.
         json: also write all figures to this file.
         frames: also write every real and rendered frame as PNG into this folder, so that others can check the figures.
-        sheet: also draw real, rendered and error pictures side by side into this PNG or JPEG file.
-        settings: head = the rendered head over the real torso and background, as in the papers; full = all rendered.
+        sheet: also draw real, rendered and error pictures into this PNG or JPEG file; with --drive closures, vowels, silence and
+            the curve of the lips.
+        settings: head = the rendered head over the real torso and background, as in the papers; full = all rendered; nothing =
+            both, or with --drive the head.
         shuffle_sound: measure also with the sound shuffled in time: lips that follow the sound must then score worse.
         device: cpu or cuda.
     """
     from loquent.data.clip import Clip
     from loquent.evaluation.evaluate import evaluate as measure
-    from loquent.evaluation.report import print_evaluation, write_report
+    from loquent.evaluation.other_voice import measure_other_voice
+    from loquent.evaluation.report import print_evaluation, print_other_voice, write_report
     from loquent.portrait import Portrait
     from loquent.progress import Progress
 
+    if drive is None and (phones is not None or size is not None):
+        raise InputError("--phones and --size belong to --drive SOUND: without it the clip's own frames are measured.")
     person = Portrait.load(portrait, device)
+    if drive is not None:
+        with Progress("Evaluating", unit="frame") as bar:
+            driven = measure_other_voice(
+                person,
+                Clip.open(clip),
+                drive,
+                phones,
+                settings=settings or ("head",),
+                size=size,
+                frames_dir=frames,
+                sheet=sheet,
+                shuffle_sound=shuffle_sound,
+                progress=lambda done, total: bar.set(done, total=total),
+            )
+        print_other_voice(driven)
+        if json is not None:
+            write_report(json, driven)
+        return 0
     with Progress("Evaluating", unit="frame") as bar:
         figures = measure(
             person,
             Clip.open(clip),
-            settings=settings,
+            settings=settings or ("head", "full"),
             frames_dir=frames,
             sheet=sheet,
             shuffle_sound=shuffle_sound,

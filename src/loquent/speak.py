@@ -53,7 +53,7 @@ def speak(
     """
     if out.suffix.lower() not in (".mp4", ".mov"):
         raise InputError(f"--out must end in .mp4 or .mov, but is {out}. For a single picture add --still SECONDS.")
-    camera = _camera(portrait, size)
+    camera = portrait.camera if size is None else portrait.camera.with_rows(size)
     features = _features(portrait, sound)
     n_frames = math.ceil(features.shape[0] / 2)
     path = _motion(portrait, motion, n_frames, seed)
@@ -86,7 +86,7 @@ def speak_still(
     """
     if out.suffix.lower() not in (".png", ".jpg"):
         raise InputError(f"--still writes a picture: --out must end in .png or .jpg, but is {out}.")
-    camera = _camera(portrait, size)
+    camera = portrait.camera if size is None else portrait.camera.with_rows(size)
     features = _features(portrait, sound)
     n_frames = math.ceil(features.shape[0] / 2)
     # Rounded first: 1.16 s is frame 29, but 1.16 * 25 is a little less than 29. What is not finite lies outside, too.
@@ -120,14 +120,6 @@ def _features(portrait: Portrait, sound: Path) -> Float[Tensor, "steps width"]:
     if features.shape[0] == 0:
         raise MediaError(f"{sound} holds a sound track without sound in it (0 seconds). Record or copy it again.")
     return features
-
-
-def _camera(portrait: Portrait, size: int | None) -> Camera:
-    if size is None:
-        return portrait.camera
-    if not 32 <= size <= 4096:
-        raise InputError(f"--size must lie between 32 and 4096 rows, but is {size}.")
-    return portrait.camera.resized(size, max(2, round(size * portrait.camera.width / portrait.camera.height)))
 
 
 def _motion(portrait: Portrait, file: Path | None, n_frames: int, seed: int) -> Motion:

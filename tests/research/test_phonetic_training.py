@@ -7,9 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from loquent.speech.articulation import classes_of_ipa
 from loquent.speech.phonetic_net import CLASSES, PhoneticNet
 from research.phonetic import shards
-from research.phonetic.classes import IGNORED, SIGN_CLASSES, classes_of_ipa, index
+from research.phonetic.classes import IGNORED, SIGN_CLASSES, index
 from research.phonetic.lip_tracks import find_offsets, left_out, scores, track, windows
 from research.phonetic.lips import SHAPES, trajectories
 from research.phonetic.speech import Utterance, utterance

@@ -11,18 +11,16 @@ import torch
 from loquent import __version__
 from loquent.data.clip import Clip
 from loquent.data.frame_store import spread_frames
-from loquent.errors import InputError
 from loquent.evaluation import held_out
 from loquent.evaluation.held_out import Picture, Setting
 from loquent.evaluation.networks import CHEAP, MetricNetworks, open_networks
 from loquent.evaluation.scores import Measured, PictureScores, Row, finite, summarise
-from loquent.evaluation.sheet import SheetRow, draw_sheet
+from loquent.evaluation.sheet import COLUMNS, SheetRow, draw_sheet
 from loquent.face.landmarks import detect_all
 from loquent.media.images import write_image
 from loquent.portrait import Portrait, device_name
 
 TRUTH, RECOMPRESSED, SHUFFLED = "truth", "recompressed", "shuffled"
-SHEET_COLUMNS = 8
 _NO_TIME: tuple[float, ...] = ()
 
 
@@ -96,10 +94,7 @@ def evaluate(
         OutputError: a picture cannot be written.
     """
     held_out.check_pair(portrait, clip, settings)
-    if sheet is not None and sheet.suffix not in (".png", ".jpg"):
-        raise InputError(f"The contact sheet is written as .png or .jpg, not as {sheet.name!r}.")
-    if frames_dir is not None and frames_dir.exists() and not frames_dir.is_dir():
-        raise InputError(f"The frames are written into a folder, but {frames_dir} is a file. Name another place.")
+    held_out.check_places(sheet, frames_dir)
     n_sets = 2 + len(settings) + shuffle_sound
     with open_networks(CHEAP) as networks:
         session = _Session(clip, networks, frames_dir, progress, n_sets * len(clip.held_out_frames))
@@ -152,7 +147,7 @@ class _Session:
         self.shown: list[SheetRow] = []
         self._progress, self._done, self._total = progress, 0, n_pictures
         self._real: Measured | None = None
-        self._columns = spread_frames(range(len(clip.held_out_frames)), SHEET_COLUMNS)
+        self._columns = spread_frames(range(len(clip.held_out_frames)), COLUMNS)
 
     @property
     def shown_boxes(self) -> Any:

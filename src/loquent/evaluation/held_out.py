@@ -4,13 +4,14 @@ Pose, blink and brows come from the clip's track, as in the papers; the lips com
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Literal, get_args
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor
 
 from loquent.data.clip import Clip
@@ -19,6 +20,7 @@ from loquent.errors import InputError
 from loquent.evaluation.scores import MOUTH_MARGIN, Timeline, TrueFrame
 from loquent.evaluation.silence import silent_frames
 from loquent.face.indices import OUTER_LIPS
+from loquent.geometry.cameras import Camera
 from loquent.media.audio import read_waveform
 from loquent.media.rates import SAMPLE_RATE_HZ
 from loquent.portrait import Portrait
@@ -39,12 +41,7 @@ def check_pair(portrait: Portrait, clip: Clip, settings: tuple[str, ...]) -> Non
     Raises:
         InputError: they differ in picture size or speech features, the clip has no held-out frame, or a setting is unknown.
     """
-    ours, theirs = portrait.camera, clip.camera
-    if (ours.height, ours.width) != (theirs.height, theirs.width):
-        raise InputError(
-            f"The portrait's pictures are {ours.width}x{ours.height}, those of the clip {clip.folder} are "
-            f"{theirs.width}x{theirs.height}. Evaluate it on the clip it was trained on, or one prepared with the same --size."
-        )
+    check_pictures(portrait, clip, settings)
     if portrait.speech_kind != clip.info.speech_kind:
         raise InputError(
             f"The portrait listens to {portrait.speech_kind!r} features, but the clip {clip.folder} holds "
@@ -55,12 +52,38 @@ def check_pair(portrait: Portrait, clip: Clip, settings: tuple[str, ...]) -> Non
             f"The clip {clip.folder} holds no frame back for evaluation: all {clip.n_frames} train. "
             "Prepare a longer video, or lower n_train in clip.json and train again."
         )
+
+
+def check_pictures(portrait: Portrait, clip: Clip, settings: tuple[str, ...]) -> None:
+    """Check that `portrait` can be rendered in `settings` at the poses of `clip`.
+
+    Raises:
+        InputError: they differ in picture size, or a setting is unknown.
+    """
+    ours, theirs = portrait.camera, clip.camera
+    if (ours.height, ours.width) != (theirs.height, theirs.width):
+        raise InputError(
+            f"The portrait's pictures are {ours.width}x{ours.height}, those of the clip {clip.folder} are "
+            f"{theirs.width}x{theirs.height}. Evaluate it on the clip it was trained on, or one prepared with the same --size."
+        )
     unknown = sorted(set(settings) - set(get_args(Setting)))
     if unknown or not settings or len(set(settings)) < len(settings):
         raise InputError(
             f"Settings to evaluate are {' and '.join(get_args(Setting))}, each at most once; "
             f"got {', '.join(settings) or 'none'}."
         )
+
+
+def check_places(sheet: Path | None, frames_dir: Path | None) -> None:
+    """Check that a contact sheet and frames can be written there, before hours are spent.
+
+    Raises:
+        InputError: `sheet` is no PNG or JPEG, or `frames_dir` is a file.
+    """
+    if sheet is not None and sheet.suffix not in (".png", ".jpg"):
+        raise InputError(f"The contact sheet is written as .png or .jpg, not as {sheet.name!r}.")
+    if frames_dir is not None and frames_dir.exists() and not frames_dir.is_dir():
+        raise InputError(f"The frames are written into a folder, but {frames_dir} is a file. Name another place.")
 
 
 def conditions(portrait: Portrait, clip: Clip, *, is_shuffled: bool = False) -> Float[Tensor, "held_out width"]:
@@ -100,9 +123,10 @@ def shuffle_in_time(
     return features[torch.from_numpy(order)]
 
 
-def mouth_boxes(clip: Clip) -> Int[np.ndarray, "held_out 4"]:
-    """The mouth's rectangle in every held-out frame (top, bottom, left, right), from the clip's track."""
-    points = clip.track.landmarks_px[list(clip.held_out_frames), :, :2].numpy()
+def mouth_boxes(clip: Clip, frames: Sequence[int] | None = None) -> Int[np.ndarray, "frames 4"]:
+    """The mouth's rectangle (top, bottom, left, right) in the held-out or other `frames`, from the clip's track."""
+    chosen = list(clip.held_out_frames if frames is None else frames)
+    points = clip.track.landmarks_px[chosen, :, :2].numpy()
     return rectangles(points[:, list(OUTER_LIPS)], MOUTH_MARGIN, clip.info.height, clip.info.width)
 
 
@@ -120,9 +144,9 @@ def true_frame(clip: Clip, i: int, mouth: Int[np.ndarray, "4"]) -> TrueFrame:
     return TrueFrame(to_bytes(clip.target(i)), mattes[..., 0], mattes[..., 1], mouth, int(clip.track.frame_ids[i]))
 
 
-def real_pictures(clip: Clip) -> Iterator[Picture]:
-    """The held-out frames as training would see them: background from the plate."""
-    for i in clip.held_out_frames:
+def real_pictures(clip: Clip, frames: Iterable[int] | None = None) -> Iterator[Picture]:
+    """The held-out or other `frames` as training would see them: background from the plate."""
+    for i in clip.held_out_frames if frames is None else frames:
         yield to_bytes(clip.target(i))
 
 
@@ -135,21 +159,44 @@ def recompressed_pictures(clip: Clip) -> Iterator[Picture]:
 
 
 def rendered_pictures(
-    portrait: Portrait, clip: Clip, setting: Setting, conditions: Float[Tensor, "held_out width"], seconds: list[float]
+    portrait: Portrait,
+    clip: Clip,
+    setting: Setting,
+    conditions: Iterable[Float[Tensor, "width"]],
+    seconds: list[float],
+    *,
+    frames: Iterable[int] | None = None,
+    camera: Camera | None = None,
 ) -> Iterator[Picture]:
-    """The held-out frames as the portrait shows them; the time each one took is appended to `seconds`."""
-    for i, condition in zip(clip.held_out_frames, conditions, strict=True):
-        behind = torch.from_numpy(clip.torso_over_background(i)) if setting == "head" else None
+    """The held-out frames as the portrait shows them; the time each one took is appended to `seconds`.
+
+    Args:
+        portrait, clip, setting: who is rendered, at whose poses, before what.
+        conditions: what moves the lips of each picture.
+        seconds: gets the time each picture took.
+        frames: the clip's frames whose poses and blinks are shown, if not the held-out ones.
+        camera: of another size than the clip's, if wanted.
+    """
+    camera = camera or clip.camera
+    for i, condition in zip(clip.held_out_frames if frames is None else frames, conditions, strict=True):
+        behind = torch.from_numpy(resized(clip.torso_over_background(i), camera)) if setting == "head" else None
         started = time.perf_counter()
         picture = portrait.render(
             clip.track.world_from_camera[i],
             condition,
             portrait.eye_condition(clip.eye[i]),
-            camera=clip.camera,
+            camera=camera,
             behind=behind,
         )
         seconds.append(time.perf_counter() - started)
         yield to_bytes(picture.numpy())
+
+
+def resized(picture: Shaped[np.ndarray, "height width 3"], camera: Camera) -> Shaped[np.ndarray, "rows columns 3"]:
+    """A picture of the clip at the camera's size."""
+    if picture.shape[:2] == (camera.height, camera.width):
+        return picture
+    return np.asarray(cv2.resize(picture, (camera.width, camera.height), interpolation=cv2.INTER_AREA))
 
 
 def to_bytes(picture: Float[np.ndarray, "height width 3"]) -> Picture:

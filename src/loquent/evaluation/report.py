@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from loquent.evaluation.evaluate import Evaluation
+from loquent.evaluation.other_voice import DrivenRow, OtherVoice
 from loquent.evaluation.score import Score
 from loquent.evaluation.scores import Row
 from loquent.storage import write_json
@@ -21,17 +22,24 @@ PAPERS_NOTE = (
 """What must be known before these figures are held against the papers'."""
 
 
-def _lip(pick: str, style: str) -> Callable[[Row], str]:
-    def show(row: Row) -> str:
+AnyRow = Row | DrivenRow
+
+
+def _lip(pick: str, style: str) -> Callable[[AnyRow], str]:
+    def show(row: AnyRow) -> str:
         value = getattr(row.lips, pick, None)
         return "–" if value is None else format(value, style)
 
     return show
 
 
-def _plain(pick: str, style: str, factor: float = 1.0) -> Callable[[Row], str]:
-    def show(row: Row) -> str:
-        value = getattr(row, pick)
+def _plain(pick: str, style: str, factor: float = 1.0) -> Callable[[AnyRow], str]:
+    """Show a figure; `pick` may name one of a part, as in ``visemes.shut.share``."""
+
+    def show(row: AnyRow) -> str:
+        value: Any = row
+        for name in pick.split("."):
+            value = getattr(value, name, None)
         if value is None or value != value:
             return "–"
         return "∞" if value == float("inf") else format(factor * value, style)
@@ -39,7 +47,7 @@ def _plain(pick: str, style: str, factor: float = 1.0) -> Callable[[Row], str]:
     return show
 
 
-_LINES: tuple[tuple[str, Callable[[Row], str]], ...] = (
+_LINES: tuple[tuple[str, Callable[[AnyRow], str]], ...] = (
     ("PSNR, whole picture (dB)", _plain("psnr_db", ".2f")),
     ("PSNR, head (dB)", _plain("head_psnr_db", ".2f")),
     ("PSNR, no background (dB)", _plain("person_psnr_db", ".2f")),
@@ -67,6 +75,35 @@ _LINES: tuple[tuple[str, Callable[[Row], str]], ...] = (
     ("faces not found", _plain("n_faces_missed", ".0f")),
     ("ms per frame", _plain("ms_per_frame", ".0f")),
 )
+_DRIVEN_LINES: tuple[tuple[str, Callable[[AnyRow], str]], ...] = (
+    ("bilabials (p b m)", _plain("visemes.n_bilabials", "d")),
+    ("lips meet (film's lowest quarter)", _plain("visemes.met.share", ".2f")),
+    ("  by chance", _plain("visemes.met.chance", ".2f")),
+    ("  95 % of chance below", _plain("visemes.met.chance_high", ".2f")),
+    ("lips shut (person's lowest quarter)", _plain("visemes.shut.share", ".2f")),
+    ("  by chance", _plain("visemes.shut.chance", ".2f")),
+    ("  95 % of chance below", _plain("visemes.shut.chance_high", ".2f")),
+    ("open vowels", _plain("visemes.n_open_vowels", "d")),
+    ("  opening", _plain("visemes.open_vowels", ".2f")),
+    ("  shut by mistake", _plain("visemes.open_vowels_shut", ".2f")),
+    ("close vowels", _plain("visemes.n_close_vowels", "d")),
+    ("  opening", _plain("visemes.close_vowels", ".2f")),
+    ("open wider than close (chance 0.50)", _plain("visemes.vowel_order", ".2f")),
+    ("order of visemes (rank correlation)", _plain("visemes.viseme_order", ".2f")),
+    ("opening in silence (% of wide)", _plain("silence_opening", ".0f", 100.0)),
+    ("widest opening (% of wide)", _plain("widest", ".0f", 100.0)),
+    ("outside the person's range (%)", _plain("outside", ".1f", 100.0)),
+    ("lip correlation with the speaker", _lip("correlation", ".2f")),
+    ("  unrelated lips below", _lip("chance_correlation", ".2f")),
+    ("  largest at lag of the speaker (frames)", _lip("lag_frames", "+d")),
+    ("  correlation there", _lip("best_correlation", ".2f")),
+    ("LMD to the speaker (% of eye distance)", _plain("lmd_share", ".2f", 100.0)),
+    ("Sync confidence", _plain("sync_confidence", ".2f")),
+    ("Sync distance", _plain("sync_distance", ".2f")),
+    ("frames", _plain("n_frames", "d")),
+    ("faces not found", _plain("n_faces_missed", "d")),
+    ("ms per frame", _plain("ms_per_frame", ".0f")),
+)
 _OPTIONAL = {
     "LPIPS (alex)",
     "LPIPS (vgg)",
@@ -75,6 +112,11 @@ _OPTIONAL = {
     "Sync distance",
     "AUE (OpenFace)",
     "blendshape error",
+    "lip correlation with the speaker",
+    "  unrelated lips below",
+    "  largest at lag of the speaker (frames)",
+    "  correlation there",
+    "LMD to the speaker (% of eye distance)",
 }
 """Lines that are left out when no row has a figure."""
 _MEANINGS = (
@@ -88,7 +130,7 @@ def print_evaluation(evaluation: Evaluation, *, stream: TextIO | None = None) ->
     console = Console(file=stream or sys.stdout, highlight=False)
     rows = evaluation.rows
     console.print(f"{evaluation.clip}: {evaluation.n_held_out} held-out frames", markup=False)
-    console.print(_table(rows))
+    console.print(_table(rows, _LINES))
     console.print(
         f"{evaluation.fps:.3g} frames/s ({evaluation.fps_setting}, {evaluation.width}x{evaluation.height}) on "
         f"{evaluation.device}, {evaluation.n_threads} threads. Portrait file {evaluation.file_mib:.2f} MiB; "
@@ -109,22 +151,41 @@ def print_score(score: Score, *, stream: TextIO | None = None) -> None:
     console.print(
         f"{score.video} against {score.against}: {score.n_frames} frames, {score.width}x{score.height}", markup=False
     )
-    console.print(_table(score.rows))
+    console.print(_table(score.rows, _LINES))
     console.print(f"{_MEANINGS} Head and background are told apart by MediaPipe on the real frames.")
     _print_notes(console, score.notes, score.missing)
 
 
-def write_report(path: Path, figures: Evaluation | Score) -> None:
+def print_other_voice(figures: OtherVoice, *, stream: TextIO | None = None) -> None:
+    """Print the table and what explains it, to standard output unless another stream is named."""
+    console = Console(file=stream or sys.stdout, highlight=False)
+    console.print(
+        f"{figures.clip} driven by {figures.sound} ({figures.seconds:.1f} s), phones: {figures.phones}", markup=False
+    )
+    console.print(_table(figures.rows, _DRIVEN_LINES))
+    console.print(
+        "person: the clip's real frames and own sound, the best to expect; speaker: the film that came with the sound; head, "
+        "full: the portrait driven by the sound; shuffled: by the same sound in another order. Openings are in the person's "
+        f"range: 0 is the 5th percentile ({figures.person.rest:.3f} eye distances), 1 = wide the 95th ({figures.person.wide:.3f}). "
+        "A closure counts within one frame of its phone; chance is the same closures shifted in time."
+    )
+    console.print(
+        f"Rendered at {figures.width}x{figures.height} on {figures.device}, {figures.n_threads} threads, at the clip's poses."
+    )
+    _print_notes(console, figures.notes, figures.missing)
+
+
+def write_report(path: Path, figures: Evaluation | Score | OtherVoice) -> None:
     """Write all figures as JSON, whole or not at all; infinite and missing ones are null."""
     write_json(path, figures.to_json())
 
 
-def _table(rows: Sequence[Row]) -> Table:
+def _table(rows: Sequence[AnyRow], lines: Sequence[tuple[str, Callable[[AnyRow], str]]]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("")
     for row in rows:
         table.add_column(Text(row.name), justify="right")
-    for label, show in _LINES:
+    for label, show in lines:
         cells = [show(row) for row in rows]
         if label not in _OPTIONAL or set(cells) != {"–"}:
             table.add_row(label, *cells)

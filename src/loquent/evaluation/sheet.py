@@ -1,18 +1,30 @@
-"""The contact sheet: held-out frames in columns; real, rendered and error in rows, and the mouths enlarged below."""
+"""Contact sheets. Of held-out frames: real, rendered and error in rows, the mouths enlarged below. Of another voice: the
+portrait at chosen phones, and the curve of its lip opening.
+"""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
+
+from loquent.speech.phones import Stretch
 
 ERROR_GAIN = 4
 """Errors are shown this many times enlarged, as distance from grey."""
 COLUMN_PX = 200
 """Width of a picture on the sheet."""
+COLUMNS = 8
+"""Pictures side by side."""
 _LABEL_PX, _LINE_PX, _GAP_PX = 110, 18, 4
 _INK, _PAPER = (30, 30, 30), 245
+_CURVE_PX, _CURVE_TOP = 90, 1.4
+"""Height of a line of the curve, and the relative opening at its upper edge."""
+_CURVE_FRAMES = 375
+"""Frames on one line of the curve: 15 s."""
+_SILENCE_TINT, _CLOSURE_TINT, _CURVE_INK = (222, 222, 222), (250, 190, 170), (20, 70, 160)
 
 
 @dataclass
@@ -23,6 +35,28 @@ class SheetRow:
     pictures: list[UInt8[np.ndarray, "height width 3"]]
     frame_ids: list[int]
     psnr_db: list[float]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A phone that is looked at."""
+
+    group: str
+    """The row of the sheet."""
+    frame: int
+    """Frame of the film at its middle."""
+    phone: str
+    """Its name."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A moment as it was rendered."""
+
+    moment: Moment
+    picture: UInt8[np.ndarray, "height width 3"]
+    mouth: Int[np.ndarray, "4"]
+    """The mouth's rectangle (top, bottom, left, right)."""
 
 
 def draw_sheet(rows: list[SheetRow], mouths: Int[np.ndarray, "columns 4"]) -> UInt8[np.ndarray, "height width 3"]:
@@ -46,6 +80,66 @@ def draw_sheet(rows: list[SheetRow], mouths: Int[np.ndarray, "columns 4"]) -> UI
         cut = [picture[b[0] : b[1], b[2] : b[3]] for picture, b in zip(row.pictures, boxes, strict=True)]
         strips.append(_strip(f"mouth, {row.name}", cut, [], (COLUMN_PX // 2, COLUMN_PX)))
     return np.concatenate(strips)
+
+
+def draw_moments(
+    shown: Sequence[Shown], opening: Float[np.ndarray, "frames"], stretches: Sequence[Stretch], fps: float
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Draw the sheet of another voice: for each group faces and mouths, below them the curve of the lips.
+
+    Args:
+        shown: the chosen moments.
+        opening: relative opening of frame k at k / fps seconds (0 at rest, 1 wide); NaN without a face.
+        stretches: what is spoken when; closures and silence are marked on the curve.
+        fps: frames per second.
+    """
+    width = _LABEL_PX + COLUMNS * (COLUMN_PX + _GAP_PX)
+    strips = []
+    for group in dict.fromkeys(item.moment.group for item in shown):
+        items = [item for item in shown if item.moment.group == group][:COLUMNS]
+        height, across = items[0].picture.shape[:2]
+        captions = [f"{item.moment.phone}  {item.moment.frame / fps:.2f} s" for item in items]
+        size = (round(COLUMN_PX * height / across), COLUMN_PX)
+        strips.append(_strip(group, [item.picture for item in items], captions, size))
+        boxes = [_even(item.mouth, height, across) for item in items]
+        cut = [item.picture[b[0] : b[1], b[2] : b[3]] for item, b in zip(items, boxes, strict=True)]
+        strips.append(_strip("mouth", cut, [], (COLUMN_PX // 2, COLUMN_PX)))
+    for first in range(0, len(opening), _CURVE_FRAMES):
+        strips.append(_curve(opening, first, stretches, fps, width))
+    sheet = np.full((sum(len(strip) for strip in strips), width, 3), _PAPER, np.uint8)
+    top = 0
+    for strip in strips:
+        sheet[top : top + len(strip), : strip.shape[1]] = strip
+        top += len(strip)
+    return sheet
+
+
+def _curve(
+    opening: Float[np.ndarray, "frames"], first: int, stretches: Sequence[Stretch], fps: float, width: int
+) -> np.ndarray:
+    """One line of the curve, from frame `first` on; closures are red, silence is grey, the lines are rest and wide."""
+    strip = np.full((_CURVE_PX + _GAP_PX, width, 3), _PAPER, np.uint8)
+    across = (width - _LABEL_PX) / _CURVE_FRAMES
+
+    def column(frame: float) -> int:
+        return _LABEL_PX + round(min(max(frame - first, 0), _CURVE_FRAMES) * across)
+
+    def row(value: float) -> int:
+        return round(_CURVE_PX * (1 - min(max(value + 0.2, 0) / (_CURVE_TOP + 0.2), 1)))
+
+    for item in stretches:
+        if item.name in ("silence", "bilabial"):
+            tint = _SILENCE_TINT if item.name == "silence" else _CLOSURE_TINT
+            strip[:_CURVE_PX, column(item.start_s * fps) : column(item.end_s * fps)] = tint
+    for level in (0.0, 1.0):
+        strip[row(level), _LABEL_PX:] = 170
+    frames = range(first, min(first + _CURVE_FRAMES, len(opening)))
+    for k in frames[1:]:
+        if np.isfinite(opening[k - 1 : k + 1]).all():
+            ends = ((column(j), row(float(opening[j]))) for j in (k - 1, k))
+            cv2.line(strip, *ends, _CURVE_INK, 1, cv2.LINE_AA)
+    _write(strip, f"lips {first / fps:.0f} s", (6, _CURVE_PX // 2))
+    return strip
 
 
 def _strip(name: str, pictures: list[np.ndarray], captions: list[str], size: tuple[int, int]) -> np.ndarray:

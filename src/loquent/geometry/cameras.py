@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from loquent.errors import InputError
+
 VOLUME_UNITS_PER_METRE = 4.0
 
 
@@ -42,6 +44,16 @@ class Camera:
         """The same view on a grid of another size."""
         down, across = height / self.height, width / self.width
         return Camera(height, width, self.fx * across, self.fy * down, self.cx * across, self.cy * down)
+
+    def with_rows(self, rows: int) -> "Camera":
+        """The same view in the same shape with this many rows.
+
+        Raises:
+            InputError: `rows` does not lie between 32 and 4096.
+        """
+        if not 32 <= rows <= 4096:
+            raise InputError(f"--size must lie between 32 and 4096 rows, but is {rows}.")
+        return self.resized(rows, max(2, round(rows * self.width / self.height)))
 
 
 def volume_from_stored(
