@@ -1,7 +1,9 @@
 """Speech from espeak-ng with the time of every phone, through its library (an event for each phone, named in IPA)."""
 
 import ctypes
+from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 
 import numpy as np
 from scipy.signal import resample_poly
@@ -58,11 +60,24 @@ class Espeak:
 
     def say(self, voice: str, sentence: str, rng: np.random.Generator) -> Utterance | None:
         """Speak with random rate, pitch and liveliness; None where the voice does not exist or says nothing."""
+        limits = ((_RATE, 110, 260), (_PITCH, 10, 95), (_RANGE, 20, 100), (_WORD_GAP, 0, 3))
+        spoken = self.speak(voice, sentence, {name: int(rng.integers(low, high)) for name, low, high in limits})
+        if spoken is None:
+            return None
+        waveform, phones = spoken
+        return utterance(waveform, [(start, end, classes(name)) for start, end, name in phones])
+
+    def speak(
+        self, voice: str, sentence: str, settings: Mapping[int, int] = MappingProxyType({})
+    ) -> tuple[np.ndarray, list[tuple[float, float, str]]] | None:
+        """Samples at 16 kHz and the phones as (start, end, name in IPA, empty for silence), spoken with espeak's parameters
+        `settings`; None where the voice does not exist or says nothing.
+        """
         self._sound, self._phones = [], []
         if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
             return None
-        for parameter, low, high in ((_RATE, 110, 260), (_PITCH, 10, 95), (_RANGE, 20, 100), (_WORD_GAP, 0, 3)):
-            self._library.espeak_SetParameter(parameter, int(rng.integers(low, high)), 0)
+        for parameter, value in settings.items():
+            self._library.espeak_SetParameter(parameter, value, 0)
         data = sentence.encode()
         self._library.espeak_Synth(data, len(data) + 1, 0, _POSITION_CHARACTER, 0, _UTF8, None, None)
         self._library.espeak_Synchronize()
@@ -70,12 +85,12 @@ class Espeak:
             return None
         waveform = np.concatenate(self._sound).astype(np.float64) / 32768
         ends = [sample for sample, _ in self._phones[1:]] + [len(waveform)]
-        segments = [
-            (sample / self._rate_hz, end / self._rate_hz, classes_of_ipa(name) if name else ["silence"])
+        phones = [
+            (sample / self._rate_hz, end / self._rate_hz, name)
             for (sample, name), end in zip(self._phones, ends, strict=True)
             if not name.startswith("(")
         ]
-        return utterance(resample_poly(waveform, 320, 441).astype(np.float32), segments)
+        return resample_poly(waveform, 320, 441).astype(np.float32), phones
 
     def _receive(
         self, samples: "ctypes._Pointer[ctypes.c_short]", count: int, events: "ctypes._Pointer[_Event]"
@@ -91,8 +106,14 @@ class Espeak:
         return 0
 
 
+def classes(name: str) -> list[str]:
+    """The classes of a phone as espeak names it."""
+    return classes_of_ipa(name) if name else ["silence"]
+
+
 @lru_cache(maxsize=1)
-def _engine() -> Espeak:
+def engine() -> Espeak:
+    """The library, initialised when it is first needed."""
     return Espeak()
 
 
@@ -100,4 +121,4 @@ def random_utterance(languages: dict[str, str], rng: np.random.Generator) -> Utt
     """A random sentence in a random one of the languages and voices."""
     voice = rng.choice(list(languages))
     variant = rng.choice(VARIANTS) if rng.random() < 0.9 else ""
-    return _engine().say(f"{voice}+{variant}" if variant else voice, text.sentence(languages[voice], rng), rng)
+    return engine().say(f"{voice}+{variant}" if variant else voice, text.sentence(languages[voice], rng), rng)

@@ -32,24 +32,33 @@ def utterance(waveform: np.ndarray, segments: list[tuple[float, float, list[str]
     segment before a stop belongs to the stop.
     """
     starts, labels = [0.0], [index("silence")]
+    for start, end, names, _ in with_closures(waveform, segments):
+        numbers = [index(name) for name in names] or [IGNORED]
+        for part, number in enumerate(numbers):
+            starts.append(start + (end - start) * part / len(numbers))
+            labels.append(number)
+    if segments:
+        starts.append(segments[-1][1])
+        labels.append(index("silence"))
+    return Utterance(waveform.astype(np.float32), np.array(starts), np.array(labels, np.uint8))
+
+
+def with_closures(
+    waveform: np.ndarray, segments: list[tuple[float, float, list[str]]]
+) -> list[tuple[float, float, list[str], int]]:
+    """Cut the silent closures of stops off the segments before them: (start, end, classes, place among `segments`)."""
     loudest = float(np.abs(waveform).max(initial=1e-6))
+    parts = []
     for place, (start, end, names) in enumerate(segments):
         if end <= start:
             continue
         following = segments[place + 1][2] if place + 1 < len(segments) else []
         stop = bool(following) and following[0] in STOPS and names and names != ["silence"] and names[-1] not in STOPS
         voiced_until = _quiet_from(waveform, start, end, loudest) if stop else end
-        numbers = [index(name) for name in names] or [IGNORED]
-        for part, number in enumerate(numbers):
-            starts.append(start + (voiced_until - start) * part / len(numbers))
-            labels.append(number)
+        parts.append((start, voiced_until, names, place))
         if stop and voiced_until < end:
-            starts.append(voiced_until)
-            labels.append(index(following[0]))
-    if segments:
-        starts.append(segments[-1][1])
-        labels.append(index("silence"))
-    return Utterance(waveform.astype(np.float32), np.array(starts), np.array(labels, np.uint8))
+            parts.append((voiced_until, end, following[:1], place + 1))
+    return parts
 
 
 def _quiet_from(waveform: np.ndarray, start: float, end: float, loudest: float) -> float:

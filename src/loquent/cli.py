@@ -176,8 +176,8 @@ def evaluate(
         size: with --drive, rows of the pictures; nothing = as trained.
         json: also write all figures to this file.
         frames: also write every real and rendered frame as PNG into this folder, so that others can check the figures.
-        sheet: also draw real, rendered and error pictures into this PNG or JPEG file; with --drive closures, vowels, silence and
-            the curve of the lips.
+        sheet: also draw real, rendered and error pictures into this PNG or JPEG file; with --drive closures, vowels, silence
+            and the curve of the lips.
         settings: head = the rendered head over the real torso and background, as in the papers; full = all rendered; nothing =
             both, or with --drive the head.
         shuffle_sound: measure also with the sound shuffled in time: lips that follow the sound must then score worse.
@@ -271,6 +271,8 @@ def compare(
     minutes: float = 2.0,
     steps: int = 0,
     systems: tuple[str, ...] = (),
+    drive: Path | None = None,
+    phones: Path | None = None,
     preset: str = "quick",
     seed: int = 0,
     device: str = "auto",
@@ -286,6 +288,8 @@ def compare(
         minutes: time budget of each system.
         steps: train each for this many steps instead of minutes.
         systems: only these, e.g. er_nerf rad_nerf; nothing = all, see compare.md's tables.
+        drive: let this sound, or film of somebody speaking, move every system's lips too, and add the papers' Table 2.
+        phones: when which phone is spoken in it, as in `loquent evaluate`; nothing = as the phonetic encoder hears it.
         preset: quick (tracked lips, minutes on a CPU) or paper (the papers' own recipe, for a GPU).
         seed: of all random numbers.
         device: cpu, cuda, or auto for the best there is.
@@ -299,7 +303,8 @@ def compare(
         raise InputError(f"A comparison needs --minutes or --steps above 0, but got {minutes:g} and {steps}.")
     chosen = preset_called(preset)
     chosen = with_steps(chosen, steps) if steps else replace(chosen, minutes=minutes)
-    measure(Clip.open(clip), out, chosen, systems or tuple(SYSTEMS), seed=seed, device=device)
+    chosen_systems = systems or tuple(SYSTEMS)
+    measure(Clip.open(clip), out, chosen, chosen_systems, drive=drive, phones=phones, seed=seed, device=device)
     print(f"Wrote {out / 'compare.md'}.")
     return 0
 

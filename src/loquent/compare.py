@@ -1,8 +1,9 @@
 """The papers' comparisons on one clip: every system trains on the same frames for as long, and is measured on the same others.
 
 This is the papers' head reconstruction setting (ER-NeRF, Tables 1, 4 and 5): the rendered head over the real torso and
-background, lips moved by the clip's own sound. A system is finished when its figures are on disk, so a comparison that was
-interrupted goes on with the next system, or in the middle of one.
+background, lips moved by the clip's own sound; and, under another sound, their lip synchronisation setting (Table 2). A system
+is finished when its figures are on disk, so a comparison that was interrupted goes on with the next system, or in the middle
+of one.
 """
 
 import json
@@ -16,6 +17,7 @@ from typing import Any
 from loquent.data.clip import Clip
 from loquent.errors import InputError
 from loquent.evaluation.evaluate import evaluate
+from loquent.evaluation.other_voice import measure_other_voice
 from loquent.portrait import Portrait
 from loquent.progress import Progress
 from loquent.storage import atomic_path, file_digest, write_bytes, write_json
@@ -33,6 +35,16 @@ class Published:
     """LPIPS."""
     lmd_px: float
     """Landmark distance; of another detector than ours."""
+
+
+@dataclass(frozen=True)
+class PublishedSync:
+    """A row of ER-NeRF's Table 2: a model of Obama driven by the sound of two demo films, testset A and testset B."""
+
+    sync: tuple[float, float]
+    """SyncNet's confidence."""
+    lmd_px: tuple[float, float]
+    """Landmark distance to the demo films' own faces."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +95,37 @@ TABLES: Mapping[str, Mapping[str, Published]] = MappingProxyType(
 )
 """The tables of ER-NeRF's paper: which systems each has, and what was published."""
 
+TABLE_2: Mapping[str, PublishedSync] = MappingProxyType(
+    {
+        "rad_nerf": PublishedSync((6.186, 6.680), (6.357, 8.332)),
+        "er_nerf": PublishedSync((6.242, 6.830), (6.254, 8.150)),
+    }
+)
+"""What was published of the systems that the paper drives by another sound; its ground truth has Sync 6.701 and 7.309."""
+
+DRIVEN_COLUMNS = (
+    "system",
+    "Sync",
+    "Sync distance",
+    "LMD to the speaker (% of eye distance)",
+    "lips shut on p b m (chance)",
+    "lips meet on p b m (chance)",
+    "open vowels",
+    "close vowels",
+    "open above close",
+    "order of visemes",
+    "silence (% of wide)",
+    "outside the range (%)",
+    "published Sync A, B",
+    "published LMD A, B",
+)
+DRIVEN_MEANING = (
+    "Openings are in the person's own range: 0 is the 5th percentile of the real lips, 1 the 95th. A closure counts within "
+    "one frame of its phone, *shut* in the lowest quarter of that range, *meet* in the lowest quarter of the film's own "
+    "openings; chance is the same closures shifted in time. The row *person* is the clip's real frames and own sound, the "
+    "best to expect. Published: other sounds and other frames; LMD in pixels by another detector."
+)
+
 COLUMNS = (
     "system",
     "PSNR (dB)",
@@ -111,6 +154,8 @@ def compare(
     preset: Preset,
     systems: Sequence[str] = tuple(SYSTEMS),
     *,
+    drive: Path | None = None,
+    phones: Path | None = None,
     seed: int = 0,
     device: str = "auto",
 ) -> list[dict[str, Any]]:
@@ -122,6 +167,8 @@ def compare(
             settings left there is used.
         preset: how each is trained; its method is replaced, its torso left out.
         systems: names in `SYSTEMS`.
+        drive: a sound, or a film of somebody speaking, that drives every system too (`loquent.evaluation.other_voice`).
+        phones: when which phone is spoken in it; nothing = as heard.
         seed: of all random numbers.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"``.
 
@@ -136,13 +183,21 @@ def compare(
     unknown = sorted(set(systems) - set(SYSTEMS))
     if unknown or not systems:
         raise InputError(f"There is no system {', '.join(unknown) or 'named'}. There is: {', '.join(SYSTEMS)}.")
+    if drive is None and phones is not None:
+        raise InputError("--phones belongs to --drive SOUND: without it nothing but the clip's own sound is heard.")
+    for file in (drive, phones):
+        if file is not None and not file.is_file():
+            raise InputError(f"The file {file} does not exist. Name another, or leave it out.")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"A comparison is written into a folder, but {folder} is a file. Name another place.")
     records = []
     for place, name in enumerate(systems, start=1):
         print(f"{place} of {len(systems)}: {SYSTEMS[name].title}", flush=True)
         chosen = replace(preset, method=SYSTEMS[name].method, torso=None)
-        records.append(_measured(clip, folder, name, chosen, seed, device))
+        record = _measured(clip, folder, name, chosen, seed, device)
+        if drive is not None:
+            record = {**record, "driven": _driven(clip, folder, name, drive, phones, device)}
+        records.append(record)
     write_json(folder / "compare.json", records)
     write_bytes(folder / "compare.md", markdown(records, clip.info.name).encode())
     _plot(records, folder / "compare.png")
@@ -169,6 +224,8 @@ def markdown(records: Sequence[Mapping[str, Any]], clip_name: str) -> str:
             if name in measured:
                 parts.append(_row(measured[name], published))
         parts.append("")
+    if "driven" in records[0]:
+        parts += _table_2(records)
     return "\n".join(parts)
 
 
@@ -190,7 +247,7 @@ def _measured(clip: Clip, folder: Path, name: str, preset: Preset, seed: int, de
     }
     path, out = folder / f"{name}.json", folder / f"{name}.portrait"
     if path.is_file() and out.is_file():
-        known = _read(path)
+        known = _read(path, {"name", "title", "settings", "head_steps", "figures"})
         if known is not None and known["settings"] == settings:
             return known
     train(clip, out, preset, seed=seed, device=device)
@@ -208,13 +265,31 @@ def _measured(clip: Clip, folder: Path, name: str, preset: Preset, seed: int, de
     return record
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    """A record, or nothing if the file holds something else."""
+def _driven(clip: Clip, folder: Path, name: str, drive: Path, phones: Path | None, device: str) -> dict[str, Any]:
+    """The figures of one trained system under another sound, from disk if this portrait was measured under it before."""
+    out, path = folder / f"{name}.portrait", folder / f"{name}.driven.json"
+    settings = {
+        "portrait_sha256": file_digest(out),
+        "sound_sha256": file_digest(drive),
+        "phones_sha256": None if phones is None else file_digest(phones),
+    }
+    known = _read(path, {"settings", "figures"})
+    if known is not None and known["settings"] == settings:
+        return dict(known["figures"])
+    with Progress("Driving", unit="frame") as bar:
+        figures = measure_other_voice(
+            Portrait.load(out, device), clip, drive, phones, progress=lambda done, total: bar.set(done, total=total)
+        ).to_json()
+    write_json(path, {"settings": settings, "figures": figures})
+    return figures
+
+
+def _read(path: Path, wanted: set[str]) -> dict[str, Any] | None:
+    """A record with the `wanted` entries, or nothing if the file is missing or holds something else."""
     try:
         record = json.loads(path.read_text())
     except (OSError, ValueError):
         return None
-    wanted = {"name", "title", "settings", "head_steps", "figures"}
     return record if isinstance(record, dict) and wanted <= record.keys() else None
 
 
@@ -249,6 +324,44 @@ def _row(record: Mapping[str, Any], published: Published) -> str:
         f"{published.lmd_px:.3f}",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _table_2(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Every system under the other sound; the person's row and the speaker's are the same for all."""
+    first = records[0]["driven"]
+    parts = [
+        f"## Table 2: lips under another voice\n\n{first['sound']}, {first['seconds']:.1f} s, phones: {first['phones']}. "
+        f"{DRIVEN_MEANING}\n",
+        *(f"{note}\n" for note in first["notes"]),
+        *(f"Not measured: {metric}; {reason}.\n" for metric, reason in first["missing"].items()),
+        f"| {' | '.join(DRIVEN_COLUMNS)} |\n|{'---|' * len(DRIVEN_COLUMNS)}",
+    ]
+    parts += [_driven_row(row["name"], row, None) for row in first["rows"] if row["name"] != "head"]
+    for record in records:
+        row = next(row for row in record["driven"]["rows"] if row["name"] == "head")
+        parts.append(_driven_row(record["title"], row, TABLE_2.get(record["name"])))
+    return [*parts, ""]
+
+
+def _driven_row(title: str, row: Mapping[str, Any], published: PublishedSync | None) -> str:
+    visemes = row["visemes"]
+    cells = [
+        title,
+        _shown(row["sync_confidence"], ".2f"),
+        _shown(row["sync_distance"], ".2f"),
+        _shown(row["lmd_share"], ".2%"),
+        *(f"{_of(visemes[recall], 'share')} ({_of(visemes[recall], 'chance')})" for recall in ("shut", "met")),
+        *(_shown(visemes[name], ".2f") for name in ("open_vowels", "close_vowels", "vowel_order", "viseme_order")),
+        _shown(row["silence_opening"], ".0%"),
+        _shown(row["outside"], ".1%"),
+        "–" if published is None else "{:.3f}, {:.3f}".format(*published.sync),
+        "–" if published is None else "{:.3f}, {:.3f}".format(*published.lmd_px),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _of(recall: Mapping[str, Any] | None, name: str) -> str:
+    return _shown(None if recall is None else recall[name], ".2f")
 
 
 def _shown(value: float | None, style: str) -> str:
