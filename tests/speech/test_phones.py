@@ -58,7 +58,27 @@ item []:
             xmax = 0.9
             text = ""
 """
-SHORT_GRID = '"ooTextFile"\n"TextGrid"\n0\n0.9\n<exists>\n1\n"IntervalTier"\n"MAU"\n0\n0.9\n3\n0\n0.25\n"m"\n0.25\n0.5\n"æ"\n0.5\n0.9\n""\n'
+SHORT_GRID = """"ooTextFile"
+"TextGrid"
+0
+0.9
+<exists>
+1
+"IntervalTier"
+"MAU"
+0
+0.9
+3
+0
+0.25
+"m"
+0.25
+0.5
+"æ"
+0.5
+0.9
+""
+"""
 
 
 def spans(path: Path) -> list[tuple[float, float, str]]:
@@ -89,13 +109,13 @@ def test_praat_also_writes_utf_16(tmp_path: Path) -> None:
 def test_the_alphabet_follows_from_all_names_together(tmp_path: Path) -> None:
     """`y` is a consonant in ARPAbet and a vowel in IPA."""
     for other, wanted in (("AA1", "j"), ("a", "ue")):
-        write_phones(tmp_path / "a.csv", [(0, 0.1, "y"), (0.1, 0.2, other), (0.2, 0.3, "spn")])
+        write_phones(tmp_path / "a.csv", [(0.0, 0.1, "y"), (0.1, 0.2, other), (0.2, 0.3, "spn")])
         assert spans(tmp_path / "a.csv")[0] == (0, 0.1, wanted)
         assert read_phones(tmp_path / "a.csv").unknown == ("spn",)
 
 
 def test_a_diphthong_is_two_stretches_and_an_unknown_name_is_told(tmp_path: Path) -> None:
-    write_phones(tmp_path / "a.csv", [(0, 0.2, "aɪ"), (0.2, 0.3, "??"), (0.3, 0.4, "tʃ")])
+    write_phones(tmp_path / "a.csv", [(0.0, 0.2, "aɪ"), (0.2, 0.3, "??"), (0.3, 0.4, "tʃ")])
     found = read_phones(tmp_path / "a.csv")
     assert spans(tmp_path / "a.csv") == [(0, 0.1, "a"), (0.1, 0.2, "i"), (0.3, 0.4, "sh")]
     assert found.unknown == ("??",)

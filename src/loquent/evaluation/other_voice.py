@@ -254,7 +254,7 @@ class _Session:
         if person is None:
             raise InputError(
                 f"In the clip {self._clip.folder} only {int(faces.found.sum())} of {len(frames)} real frames show a face at "
-                f"{self._camera.height} rows, too few to say how far this person's lips open. Use a longer clip or larger --size."
+                f"{self._camera.height} rows, too few to say how far their lips open. Use a longer clip or a larger --size."
             )
         self.person = person
         waveform = read_waveform(self._clip.folder / "sound.wav")[: math.ceil((ids[-1] + 1) / FPS * SAMPLE_RATE_HZ)]

@@ -167,7 +167,7 @@ def print_other_voice(figures: OtherVoice, *, stream: TextIO | None = None) -> N
         "person: the clip's real frames and own sound, the best to expect; speaker: the film that came with the sound; head, "
         "full: the portrait driven by the sound; shuffled: by the same sound in another order. Openings are in the person's "
         f"range: 0 is the 5th percentile ({figures.person.rest:.3f} eye distances), 1 or wide the 95th "
-        f"({figures.person.wide:.3f}). A closure counts within one frame of its phone; chance: the same closures shifted in time."
+        f"({figures.person.wide:.3f}). A closure counts within one frame of its phone; chance is the same ones shifted in time."
     )
     console.print(
         f"Rendered at {figures.width}x{figures.height} on {figures.device}, {figures.n_threads} threads, at the clip's poses."
