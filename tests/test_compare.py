@@ -10,6 +10,8 @@ from loquent import compare as comparison
 from loquent.compare import SYSTEMS, TABLES, compare, with_steps
 from loquent.data.clip import Clip
 from loquent.errors import InputError
+from loquent.evaluation.other_voice import DrivenRow, OtherVoice
+from loquent.evaluation.visemes import LipRange, Recall, Visemes
 from loquent.fields.kinds import make_head
 from loquent.media.images import read_image
 from loquent.portrait import Portrait
@@ -91,3 +93,54 @@ def test_unknown_systems_and_files_for_folders_are_refused(clip: Clip, tmp_path:
     (tmp_path / "taken").write_text("")
     with pytest.raises(InputError, match="is a file"):
         compare(clip, tmp_path / "taken", small(QUICK))
+
+
+def other_voice(sound: str) -> OtherVoice:
+    """Figures as the measurement would give them."""
+    lips = Visemes(9, Recall(0.8, 0.3, 0.5), Recall(0.7, 0.2, 0.4), 8, 0.6, 0.1, 7, 0.3, 0.75, 0.5, 12)
+    rows = tuple(
+        DrivenRow(name, 50, 0, lips, 0.12, 0.9, 0.03, None, sync_confidence=sync, ms_per_frame=20.0)
+        for name, sync in (("person", 7.1), ("head", 5.25))
+    )
+    person = LipRange(0.01, 0.15, 0.0, 0.2)
+    return OtherVoice("tiny", sound, "heard", 2.0, 32, 32, person, rows, "cpu", 1, ("a note",), {"FID": "it is away"})
+
+
+def test_another_sound_adds_table_2_and_is_measured_once(
+    clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def measure(portrait: Portrait, _: Clip, sound: Path, phones: Path | None, **__: object) -> OtherVoice:
+        asked.append((portrait.head.kind, sound.name))
+        return other_voice(sound.name)
+
+    monkeypatch.setattr(comparison, "measure_other_voice", measure)
+    (tmp_path / "one.wav").write_bytes(b"one")
+    (tmp_path / "two.wav").write_bytes(b"two")
+    out, names = tmp_path / "out", ("er_nerf", "mlp_concat")
+    compare(clip, out, small(QUICK), names, device="cpu")
+    assert "Table 2" not in (out / "compare.md").read_text()
+    for _ in range(2):
+        records = compare(clip, out, small(QUICK), names, drive=tmp_path / "one.wav", device="cpu")
+    assert asked == [("er_nerf", "one.wav"), ("er_nerf_concat", "one.wav")]
+    assert records[1]["driven"]["rows"][1]["sync_confidence"] == 5.25
+    lines = (out / "compare.md").read_text().partition("Table 2")[2].splitlines()
+    rows = {line.split(" | ")[0]: line for line in lines if line.startswith("| ")}
+    assert list(rows) == [
+        "| system",
+        "| person",
+        "| ER-NeRF: hashed planes, channel attention",
+        "| MLP, concatenated",
+    ]
+    assert rows["| person"].startswith("| person | 7.10 | – | – | 0.70 (0.20) | 0.80 (0.30) | 0.60 | 0.30 |")
+    assert rows["| ER-NeRF: hashed planes, channel attention"].endswith("| 6.242, 6.830 | 6.254, 8.150 |")
+    assert rows["| MLP, concatenated"].endswith("| – | – |")
+    assert "Not measured: FID; it is away." in lines
+
+    compare(clip, out, small(QUICK), names, drive=tmp_path / "two.wav", device="cpu")
+    assert [name for _, name in asked[2:]] == ["two.wav", "two.wav"], "another sound is measured anew"
+    with pytest.raises(InputError, match="belongs to --drive"):
+        compare(clip, out, small(QUICK), names, phones=tmp_path / "one.wav")
+    with pytest.raises(InputError, match="does not exist"):
+        compare(clip, out, small(QUICK), names, drive=tmp_path / "none.wav")

@@ -5,7 +5,9 @@
 """
 
 import argparse
+import itertools
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -28,20 +30,27 @@ def named_phones(waveform: np.ndarray, phones: list[tuple[float, float, str]]) -
     return [rows[place] for place in sorted(rows)]
 
 
-def speak(voice: str, sentences: list[str]) -> tuple[np.ndarray, list[tuple[float, float, str]]]:
-    """The sentences one after another at 16 kHz, with pauses, and all their phones; a sentence may come out empty."""
+def speak(
+    voice: str, sentences: Iterable[str], least_s: float
+) -> tuple[np.ndarray, list[tuple[float, float, str]]] | None:
+    """Sentences one after another at 16 kHz, with pauses, until the sound lasts `least_s` or they end, and all their phones.
+
+    None where the voice does not exist or says nothing of a sentence.
+    """
     pause = np.zeros(round(PAUSE_S * SAMPLE_RATE_HZ), np.float32)
     sound, rows = [pause], [(0.0, PAUSE_S, "")]
     for sentence in sentences:
         spoken = espeak.engine().speak(voice, sentence)
         if spoken is None:
-            continue
+            return None
         waveform, phones = spoken
         begin_s = sum(len(piece) for piece in sound) / SAMPLE_RATE_HZ
         rows += [(begin_s + start, begin_s + end, name) for start, end, name in named_phones(waveform, phones)]
         end_s = begin_s + len(waveform) / SAMPLE_RATE_HZ
         rows.append((end_s, end_s + PAUSE_S, ""))
         sound += [waveform, pause]
+        if rows[-1][1] >= least_s:
+            break
     return np.concatenate(sound), rows
 
 
@@ -60,18 +69,16 @@ def main() -> None:
             f"There are words for {', '.join(languages)}, not for {arguments.voice}. Say what to speak with --text."
         )
     rng = np.random.default_rng(arguments.seed)
-    sentences = [arguments.text or text.sentence(languages[arguments.voice], rng)]
+    at_random = (text.sentence(languages[arguments.voice], rng) for _ in itertools.count())
     try:
-        waveform, rows = speak(arguments.voice, sentences)
-        while arguments.text is None and rows[-1][1] < arguments.seconds:
-            sentences.append(text.sentence(languages[arguments.voice], rng))
-            waveform, rows = speak(arguments.voice, sentences)
+        spoken = speak(arguments.voice, at_random if arguments.text is None else [arguments.text], arguments.seconds)
     except OSError as cause:
         sys.exit(
             f"espeak-ng's library cannot be loaded ({cause}). On Debian: sudo apt-get install libespeak-ng1 espeak-ng-data"
         )
-    if len(rows) == 1:
+    if spoken is None:
         sys.exit(f"espeak-ng's voice {arguments.voice} says nothing of that. Its voices: espeak-ng --voices")
+    waveform, rows = spoken
     write_wav(arguments.wav, waveform, SAMPLE_RATE_HZ)
     write_phones(arguments.wav.with_suffix(".csv"), rows)
     print(f"Wrote {arguments.wav} ({rows[-1][1]:.1f} s) and {arguments.wav.with_suffix('.csv')}.")

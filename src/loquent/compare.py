@@ -114,6 +114,7 @@ DRIVEN_COLUMNS = (
     "close vowels",
     "open above close",
     "order of visemes",
+    "correlation with usual lips",
     "silence (% of wide)",
     "outside the range (%)",
     "published Sync A, B",
@@ -122,8 +123,9 @@ DRIVEN_COLUMNS = (
 DRIVEN_MEANING = (
     "Openings are in the person's own range: 0 is the 5th percentile of the real lips, 1 the 95th. A closure counts within "
     "one frame of its phone, *shut* in the lowest quarter of that range, *meet* in the lowest quarter of the film's own "
-    "openings; chance is the same closures shifted in time. The row *person* is the clip's real frames and own sound, the "
-    "best to expect. Published: other sounds and other frames; LMD in pixels by another detector."
+    "openings; chance is the same closures shifted in time. Usual lips: the course that a table of openings gives these "
+    "phones. The row *person* is the clip's real frames and own sound, the best to expect. Published: other sounds and "
+    "other frames; LMD in pixels by another detector."
 )
 
 COLUMNS = (
@@ -352,6 +354,7 @@ def _driven_row(title: str, row: Mapping[str, Any], published: PublishedSync | N
         _shown(row["lmd_share"], ".2%"),
         *(f"{_of(visemes[recall], 'share')} ({_of(visemes[recall], 'chance')})" for recall in ("shut", "met")),
         *(_shown(visemes[name], ".2f") for name in ("open_vowels", "close_vowels", "vowel_order", "viseme_order")),
+        _shown((row["usual"] or {}).get("correlation"), ".2f"),
         _shown(row["silence_opening"], ".0%"),
         _shown(row["outside"], ".1%"),
         "–" if published is None else "{:.3f}, {:.3f}".format(*published.sync),

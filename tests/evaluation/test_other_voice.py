@@ -113,6 +113,9 @@ def test_lips_that_do_what_the_actor_says_are_found_to(
     assert row.outside == pytest.approx(np.mean((levels < low) | (levels > high)))
     assert row.silence_opening is not None
     assert row.silence_opening < 0.35
+    assert row.usual is not None
+    assert row.usual.correlation > 0.7
+    assert abs(row.usual.lag_frames) <= 1
     assert row.lips is None, "nobody's film came with the sound"
 
     rendered(monkeypatch, np.roll(opening, N_FRAMES // 2))
@@ -122,6 +125,8 @@ def test_lips_that_do_what_the_actor_says_are_found_to(
     assert late.visemes.shut.share < row.visemes.shut.share - 0.2
     assert late.visemes.vowel_order is not None
     assert late.visemes.vowel_order < 0.8
+    assert late.usual is not None
+    assert late.usual.correlation < 0.3
 
 
 @pytest.mark.usefixtures("_real_lips_sweep")

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import rankdata
 
 from loquent.actor.script import lip_shapes, make_script
-from loquent.evaluation.visemes import LipRange, visemes
+from loquent.evaluation.visemes import LipRange, usual_opening, visemes
 from loquent.speech.articulation import LIP_SHAPES, classes_of_ipa
 from loquent.speech.phones import Stretch
 from loquent.speech.phonetic_net import CLASSES
@@ -137,6 +137,17 @@ def test_too_few_phones_say_nothing() -> None:
     assert found.n_bilabials == found.n_open_vowels == found.n_close_vowels == 1
     assert found.met is found.shut is found.open_vowels is found.close_vowels is found.vowel_order is None
     assert visemes(np.full(100, np.nan), stretches, person, FPS).n_bilabials == 0
+
+
+def test_usual_lips_take_the_course_of_the_table() -> None:
+    """A long a between silences: the table's values inside, half way at its edges, nothing before the sound."""
+    found = usual_opening([Stretch(1.0, 2.0, "a", "a"), Stretch(2.0, 3.0, "bilabial", "p")], 100, FPS)
+    silence, a, p = (LIP_SHAPES[name][0] for name in ("silence", "a", "bilabial"))
+    assert found.shape == (100,)
+    np.testing.assert_allclose(found[[0, 20, 90]], silence, atol=1e-3)
+    np.testing.assert_allclose(found[[30, 45]], a, atol=1e-3)
+    np.testing.assert_allclose(found[[55, 70]], p, atol=1e-3)
+    np.testing.assert_allclose(found[[25, 50]], [(silence + a) / 2, (a + p) / 2], atol=0.06)
 
 
 def test_the_range_is_that_of_the_known_frames() -> None:

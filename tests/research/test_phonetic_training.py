@@ -9,11 +9,11 @@ from safetensors.torch import load_file
 
 from loquent.speech.articulation import classes_of_ipa
 from loquent.speech.phonetic_net import CLASSES, PhoneticNet
-from research.phonetic import shards
+from research.phonetic import known_phones, shards
 from research.phonetic.classes import IGNORED, SIGN_CLASSES, index
 from research.phonetic.lip_tracks import find_offsets, left_out, scores, track, windows
 from research.phonetic.lips import SHAPES, trajectories
-from research.phonetic.speech import Utterance, utterance
+from research.phonetic.speech import Utterance, utterance, with_closures
 from research.phonetic.train import train
 
 RATE_HZ = 16000
@@ -126,3 +126,20 @@ def test_offsets_and_left_out_lips_of_made_up_people() -> None:
     inputs = [windows(f, p.times_s + o) for f, p, o in zip(features, people, offsets, strict=True)]
     wanted = [np.stack([p.opening, p.width], axis=1) for p in people]
     assert scores(left_out(inputs, wanted), wanted, 0)[0].min() > 0.8
+
+
+def test_a_stop_gets_its_silent_closure_as_one_phone() -> None:
+    """A vowel that ends in 0.1 s of silence before a p."""
+    loud = 0.5 * np.sin(np.arange(round(0.3 * RATE_HZ)) / 8)
+    waveform = np.concatenate([loud, np.zeros(round(0.1 * RATE_HZ)), loud])
+    phones = [(0.0, 0.4, "a"), (0.4, 0.5, "p"), (0.5, 0.7, "")]
+    cut = with_closures(waveform, [(a, b, known_phones.espeak.classes(name)) for a, b, name in phones])
+    assert [(names, place) for *_, names, place in cut] == [
+        (["a"], 0),
+        (["bilabial"], 1),
+        (["bilabial"], 1),
+        (["silence"], 2),
+    ]
+    rows = known_phones.named_phones(waveform, phones)
+    assert [name for *_, name in rows] == ["a", "p", ""]
+    np.testing.assert_allclose([row[:2] for row in rows], [(0, 0.3), (0.3, 0.5), (0.5, 0.7)], atol=0.006)

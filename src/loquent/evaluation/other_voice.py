@@ -33,7 +33,7 @@ from loquent.evaluation.scores import finite
 from loquent.evaluation.sheet import COLUMNS, Moment, Shown, draw_moments
 from loquent.evaluation.silence import opening_in_silence, silent_frames
 from loquent.evaluation.syncnet import sync_score
-from loquent.evaluation.visemes import LEAST_FRAMES, WIDE_PERCENTILE, LipRange, Visemes, visemes
+from loquent.evaluation.visemes import LEAST_FRAMES, WIDE_PERCENTILE, LipRange, Visemes, usual_opening, visemes
 from loquent.face.landmarks import LandmarkTrack, detect_all
 from loquent.face.lips import lip_opening
 from loquent.geometry.cameras import Camera
@@ -76,6 +76,9 @@ class DrivenRow:
     """The 95th percentile of the film's openings over that of the person's real ones; None without a face."""
     outside: float | None
     """Share of frames whose opening is below the 1st or above the 99th percentile of the person's; None without a face."""
+    usual: LipSync | None
+    """Lip opening against the course that anybody's lips would take at these phones (`usual_opening`): do they follow the
+    sound, and how late? None with too few faces."""
     lips: LipSync | None = None
     """Lip opening against the speaker's; None without a film of the speaker."""
     lmd_share: float | None = None
@@ -322,6 +325,7 @@ class _Session:
             silence_opening=None if silence is None else silence / own.wide,
             widest=float(np.percentile(known, WIDE_PERCENTILE)) / own.wide if known.size else None,
             outside=own.share_outside(opening),
+            usual=lip_sync(opening, usual_opening(spoken.stretches, len(points), FPS), np.arange(len(points)), FPS),
         )
 
     def _with_speaker(self, row: DrivenRow, points: Float[np.ndarray, "frames 478 axes"]) -> DrivenRow:

@@ -90,13 +90,17 @@ _DRIVEN_LINES: tuple[tuple[str, Callable[[AnyRow], str]], ...] = (
     ("  opening", _plain("visemes.close_vowels", ".2f")),
     ("open wider than close (chance 0.50)", _plain("visemes.vowel_order", ".2f")),
     ("order of visemes (rank correlation)", _plain("visemes.viseme_order", ".2f")),
+    ("correlation with usual lips", _plain("usual.correlation", ".2f")),
+    ("  unrelated lips below", _plain("usual.chance_correlation", ".2f")),
+    ("  largest at lag (frames)", _plain("usual.lag_frames", "+d")),
+    ("  correlation there", _plain("usual.best_correlation", ".2f")),
     ("opening in silence (% of wide)", _plain("silence_opening", ".0f", 100.0)),
     ("widest opening (% of wide)", _plain("widest", ".0f", 100.0)),
     ("outside the person's range (%)", _plain("outside", ".1f", 100.0)),
     ("lip correlation with the speaker", _lip("correlation", ".2f")),
-    ("  unrelated lips below", _lip("chance_correlation", ".2f")),
-    ("  largest at lag of the speaker (frames)", _lip("lag_frames", "+d")),
-    ("  correlation there", _lip("best_correlation", ".2f")),
+    ("  speaker: unrelated lips below", _lip("chance_correlation", ".2f")),
+    ("  speaker: largest at lag (frames)", _lip("lag_frames", "+d")),
+    ("  speaker: correlation there", _lip("best_correlation", ".2f")),
     ("LMD to the speaker (% of eye distance)", _plain("lmd_share", ".2f", 100.0)),
     ("Sync confidence", _plain("sync_confidence", ".2f")),
     ("Sync distance", _plain("sync_distance", ".2f")),
@@ -113,9 +117,9 @@ _OPTIONAL = {
     "AUE (OpenFace)",
     "blendshape error",
     "lip correlation with the speaker",
-    "  unrelated lips below",
-    "  largest at lag of the speaker (frames)",
-    "  correlation there",
+    "  speaker: unrelated lips below",
+    "  speaker: largest at lag (frames)",
+    "  speaker: correlation there",
     "LMD to the speaker (% of eye distance)",
 }
 """Lines that are left out when no row has a figure."""
@@ -167,7 +171,8 @@ def print_other_voice(figures: OtherVoice, *, stream: TextIO | None = None) -> N
         "person: the clip's real frames and own sound, the best to expect; speaker: the film that came with the sound; head, "
         "full: the portrait driven by the sound; shuffled: by the same sound in another order. Openings are in the person's "
         f"range: 0 is the 5th percentile ({figures.person.rest:.3f} eye distances), 1 or wide the 95th "
-        f"({figures.person.wide:.3f}). A closure counts within one frame of its phone; chance is the same ones shifted in time."
+        f"({figures.person.wide:.3f}). A closure counts within one frame of its phone; chance: the same ones shifted in time. "
+        "Usual lips: the course that a table of openings gives these phones; positive lag: the lips are late."
     )
     console.print(
         f"Rendered at {figures.width}x{figures.height} on {figures.device}, {figures.n_threads} threads, at the clip's poses."

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.ndimage import gaussian_filter1d
 from scipy.stats import spearmanr
 
 from loquent.evaluation.lip_sync import APART_S, LEAST_SHIFTS
@@ -26,6 +27,9 @@ QUARTER = 0.25
 person's range."""
 TOLERANCE_FRAMES = 1
 """A closure may be this much earlier or later than its phone."""
+GLIDE_S = 0.032
+"""Standard deviation of the blur between one phone's lips and the next one's."""
+_FINE_HZ = 200
 LEAST_PHONES = 3
 """Fewer phones of a kind than this say nothing."""
 LEAST_CLASSES = 4
@@ -141,6 +145,18 @@ def visemes(
         viseme_order=_rank_correlation({name: float(means[name].mean()) for name in compared}),
         n_classes=len(compared),
     )
+
+
+def usual_opening(stretches: Sequence[Stretch], n_frames: int, fps: float) -> Float[np.ndarray, "frames"]:
+    """How far anybody's lips would be open at each frame (`LIP_SHAPES`), blurred as lips glide from phone to phone.
+
+    Only its course means something, not its size. Where no phone is known lips count as silent.
+    """
+    fine = round(_FINE_HZ / fps)
+    wanted = np.full(n_frames * fine, LIP_SHAPES["silence"][0])
+    for item in stretches:
+        wanted[round(item.start_s * fps * fine) : round(item.end_s * fps * fine)] = LIP_SHAPES[item.name][0]
+    return np.asarray(gaussian_filter1d(wanted, GLIDE_S * fps * fine, mode="nearest")[::fine])
 
 
 def _frames(item: Stretch, fps: float, tolerance: int, n_frames: int) -> slice:
