@@ -42,7 +42,7 @@ def _plain(pick: str, style: str, factor: float = 1.0) -> Callable[[AnyRow], str
             value = getattr(value, name, None)
         if value is None or value != value:
             return "–"
-        return "∞" if value == float("inf") else format(factor * value, style)
+        return "∞" if value == float("inf") else format(value if factor == 1 else factor * value, style)
 
     return show
 

@@ -121,7 +121,7 @@ def _curve(
     strip = np.full((_CURVE_PX + _GAP_PX, width, 3), _PAPER, np.uint8)
     across = (width - _LABEL_PX) / _CURVE_FRAMES
 
-    def column(frame: float) -> int:
+    def column(frame: int | float) -> int:
         return _LABEL_PX + round(min(max(frame - first, 0), _CURVE_FRAMES) * across)
 
     def row(value: float) -> int:

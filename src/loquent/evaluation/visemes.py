@@ -30,6 +30,7 @@ TOLERANCE_FRAMES = 1
 GLIDE_S = 0.032
 """Standard deviation of the blur between one phone's lips and the next one's."""
 _FINE_HZ = 200
+_ALIKE = 1e-9
 LEAST_PHONES = 3
 """Fewer phones of a kind than this say nothing."""
 LEAST_CLASSES = 4
@@ -209,7 +210,7 @@ def _share_above(ours: Float[np.ndarray, "ours"], theirs: Float[np.ndarray, "the
 
 def _rank_correlation(means: Mapping[str, float]) -> float | None:
     """Spearman's, of the mean openings and the usual ones; None for too few classes, or means that are all equal."""
-    if len(means) < LEAST_CLASSES or len(set(means.values())) == 1:
+    if len(means) < LEAST_CLASSES or max(means.values()) - min(means.values()) < _ALIKE:
         return None
     usual = [LIP_SHAPES[name][0] for name in means]
     return float(spearmanr(list(means.values()), usual).statistic)

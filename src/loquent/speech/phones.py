@@ -82,7 +82,7 @@ def read_phones(path: Path) -> Phones:
         else:
             rows = _from_table(text)
         times = np.array([row[:2] for row in rows], dtype=np.float64).reshape(-1, 2)
-    except (ValueError, KeyError, IndexError, TypeError, csv.Error) as cause:
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, csv.Error) as cause:
         raise InputError(f"{path} is no file of phone times ({cause}). {_ADVICE}") from cause
     if not np.isfinite(times).all() or (times[:, 1] < times[:, 0]).any() or (np.diff(times[:, 0]) < 0).any():
         raise InputError(f"{path}: every phone must end after it starts, and starts must not go back in time.")
