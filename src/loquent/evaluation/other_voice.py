@@ -185,7 +185,8 @@ def measure_other_voice(
         rows = [session.person_row()]
         if probe(sound).has_video:
             rows += session.speaker_rows(sound, waveform, spoken, is_silent)
-        driven = _Driven(waveform, spoken, is_silent, _moments(spoken, is_silent) if sheet is not None else ())
+        moments = _moments(spoken, is_silent) if sheet is not None else ()
+        driven = _Driven(waveform, spoken, is_silent, moments)
         for setting in settings:
             rows.append(session.driven_row(setting, setting, portrait, features, driven))
             driven = replace(driven, moments=())  # the sheet shows the first setting
@@ -194,7 +195,8 @@ def measure_other_voice(
             name = f"{settings[0]} {SHUFFLED}"
             rows.append(session.driven_row(name, settings[0], portrait, mixed, driven))
     if sheet is not None:
-        write_image(sheet, draw_moments(session.shown, session.curve, spoken.stretches, FPS))
+        shown = sorted(session.shown, key=lambda item: moments.index(item.moment))
+        write_image(sheet, draw_moments(shown, session.curve, spoken.stretches, FPS))
     return OtherVoice(
         clip=clip.info.name,
         sound=sound.name,
@@ -419,11 +421,16 @@ def _moments(spoken: Phones, is_silent: Bool[np.ndarray, "frames"]) -> tuple[Mom
         "silence": [Stretch(k / FPS, k / FPS, "silence", "") for k in np.flatnonzero(is_silent).tolist()],
     }
     return tuple(
-        Moment(group, round((items[i].start_s + items[i].end_s) / 2 * FPS), items[i].phone)
+        Moment(group, round((items[i].start_s + items[i].end_s) / 2 * FPS), _in_ascii(items[i]))
         for group, items in groups.items()
         for i in spread_frames(range(len(items)), COLUMNS)
         if round((items[i].start_s + items[i].end_s) / 2 * FPS) < len(is_silent)
     )
+
+
+def _in_ascii(item: Stretch) -> str:
+    """A name that the contact sheet's letters can write."""
+    return item.phone if item.phone.isascii() else item.name
 
 
 def _check_length(seconds: float, spoken: Phones, sound: Path) -> None:
