@@ -136,8 +136,8 @@ def _curve(
     frames = range(first, min(first + _CURVE_FRAMES, len(opening)))
     for k in frames[1:]:
         if np.isfinite(opening[k - 1 : k + 1]).all():
-            ends = ((column(j), row(float(opening[j]))) for j in (k - 1, k))
-            cv2.line(strip, *ends, _CURVE_INK, 1, cv2.LINE_AA)
+            before, now = ((column(j), row(float(opening[j]))) for j in (k - 1, k))
+            cv2.line(strip, before, now, _CURVE_INK, 1, cv2.LINE_AA)
     _write(strip, f"lips {first / fps:.0f} s", (6, _CURVE_PX // 2))
     return strip
 
