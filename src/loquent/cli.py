@@ -274,12 +274,15 @@ def compare(
     drive: Path | None = None,
     phones: Path | None = None,
     preset: str = "quick",
+    landmarks: bool = False,
     seed: int = 0,
     device: str = "auto",
 ) -> int:
     """Train every system of ER-NeRF's tables on one clip, each for as long, and set the figures beside the published ones.
 
     Example: loquent compare me_clip --out tables --minutes 2
+
+    Or compare what makes landmarks from sound: loquent compare me_clip --out tables --landmarks
 
     Args:
         clip: a clip folder made by `prepare`.
@@ -291,12 +294,21 @@ def compare(
         drive: let this sound, or film of somebody speaking, move every system's lips too, and add the papers' Table 2.
         phones: when which phone is spoken in it, as in `loquent evaluate`; nothing = as the phonetic encoder hears it.
         preset: quick (tracked lips, minutes on a CPU) or paper (the papers' own recipe, for a GPU).
+        landmarks: compare generators of landmarks from sound instead, into landmarks.md and landmarks.json; takes minutes of its
+            own, on the CPU; of the other options only --out and --seed count.
         seed: of all random numbers.
         device: cpu, cuda, or auto for the best there is.
     """
+    from loquent.data.clip import Clip
+
+    if landmarks:
+        from loquent.compare_landmarks import compare_landmarks
+
+        compare_landmarks(Clip.open(clip), out, seed=seed)
+        print(f"Wrote {out / 'landmarks.md'}.")
+        return 0
     from loquent.compare import SYSTEMS, with_steps
     from loquent.compare import compare as measure
-    from loquent.data.clip import Clip
     from loquent.training.presets import preset_called
 
     if steps < 0 or (steps == 0 and minutes <= 0):

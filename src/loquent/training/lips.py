@@ -46,8 +46,7 @@ def fit_lip_predictor(
     and fakes correlation (FINDINGS). Every coefficient gets the ridge strength with the smallest cross-validated error,
     folds being contiguous in time.
     """
-    wanted = expression.double().numpy()
-    wanted = wanted - gaussian_filter1d(wanted, DRIFT_S * fps, axis=0, mode="nearest")
+    wanted = without_drift(expression.double().numpy(), fps)
     pieces = torch.split(windows.double(), list(parts or [windows.shape[1]]), dim=1)
     fits = [_fit_part(piece.flatten(1).numpy(), wanted) for piece in pieces]
     means, weights, held_out = zip(*fits, strict=True)
@@ -59,6 +58,11 @@ def fit_lip_predictor(
     )
     correlation = tuple(_correlation(a, b) for a, b in zip(out_of_fold.T, wanted.T, strict=True))
     return LipFit(predictor, torch.from_numpy(out_of_fold).float(), correlation)
+
+
+def without_drift(signal: Float[np.ndarray, "frames *values"], fps: float) -> Float[np.ndarray, "frames *values"]:
+    """A signal of consecutive frames less its smoothed self: what is left is too fast for posture."""
+    return np.asarray(signal - gaussian_filter1d(signal, DRIFT_S * fps, axis=0, mode="nearest"))
 
 
 def _fit_part(inputs: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
