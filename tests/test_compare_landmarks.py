@@ -39,8 +39,8 @@ def test_generators_are_scored_and_the_linear_one_beats_the_mean(clip: Clip, tmp
     assert [row.n_frames for row in scores["folds"]] == [109] * (len(LEARNERS) + 1)
     mean, nearest, linear, causal, *_ = scores["folds"]
     assert linear.mouth_error < 0.5 * mean.mouth_error
-    assert causal.mouth_error < mean.mouth_error
-    assert mean.speed == 0
+    assert causal.mouth_error == pytest.approx(mean.mouth_error, rel=0.1), "it hears sound.wav, which is noise"
+    assert mean.speed < 0.05, "only from one fold to the next"
     assert linear.lips is not None
     assert linear.lips.correlation > 0.9
     assert len({row.name for row in scores["folds"]}) == len(scores["folds"])

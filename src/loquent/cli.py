@@ -294,8 +294,8 @@ def compare(
         drive: let this sound, or film of somebody speaking, move every system's lips too, and add the papers' Table 2.
         phones: when which phone is spoken in it, as in `loquent evaluate`; nothing = as the phonetic encoder hears it.
         preset: quick (tracked lips, minutes on a CPU) or paper (the papers' own recipe, for a GPU).
-        landmarks: compare generators of landmarks from sound instead, into landmarks.md and landmarks.json; takes minutes of its
-            own, on the CPU; of the other options only --out and --seed count.
+        landmarks: compare generators of landmarks from sound instead, into landmarks.md and landmarks.json; takes minutes on
+            the CPU; of the other options only --out and --seed count.
         seed: of all random numbers.
         device: cpu, cuda, or auto for the best there is.
     """

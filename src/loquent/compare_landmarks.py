@@ -38,10 +38,10 @@ Prediction = Float[Tensor, "frames points 3"]
 SAMPLED = 0.667
 """Temperature of the auto-encoder's sampled row."""
 WHAT_THEY_MEAN = (
-    "Errors are mean distances from the tracked landmarks in percent of the distance between the outer eye corners, head pose taken "
-    "out; mouth means lips and jaw. The tracked landmarks keep their slow drift (posture, tracking), which no generator is meant to "
-    "follow. Lip correlation is that of the opening, above 0.5 Hz; the best generator of errors moves less than the person does, which "
-    "speed shows: the way that lip points travel, over that of the real ones."
+    "Errors are mean distances from the tracked landmarks in percent of the distance between the outer eye corners, head "
+    "pose taken out; mouth means lips and jaw. The tracked landmarks keep their slow drift (posture, tracking), which no "
+    "generator is meant to follow. Lip correlation is that of the opening, above 0.5 Hz. Speed is the way that lip points "
+    "travel, over that of the real ones: what errs least moves less than the person does."
 )
 
 
@@ -65,6 +65,14 @@ class Known:
     """Free of head pose, in distances between the outer eye corners."""
     fps: float
     """Of the timeline."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Frames, counted from 0, that are learned from, and those that are asked for."""
+
+    known: Int[np.ndarray, "known"]
+    asked: Int[np.ndarray, "asked"]
 
 
 Learner = Callable[[Known, Mapping[str, Sound], Int[Tensor, "asked"], int], dict[str, Prediction]]
@@ -99,14 +107,14 @@ def compare_landmarks(clip: Clip, folder: Path, *, seed: int = 0) -> dict[str, l
     train, held_out = np.array(clip.train_frames), np.array(clip.held_out_frames)
     guard = GUARD_FRAMES + 1
     folds = [
-        (np.concatenate([train[: max(0, fold[0] - guard)], train[fold[-1] + guard :]]), fold)
+        Split(np.concatenate([train[: max(0, fold[0] - guard)], train[fold[-1] + guard :]]), fold)
         for fold in np.array_split(train, N_FOLDS)
     ]
     sounds = _sounds(clip)
     with Progress("Fitting", (N_FOLDS + 1) * len(LEARNERS), unit="generator") as bar:
         scores = {
             name: _scores(whole, sounds, splits, seed, bar)
-            for name, splits in (("held out", [(train, held_out)]), ("folds", folds))
+            for name, splits in (("held out", [Split(train, held_out)]), ("folds", folds))
         }
     write_json(
         folder / "landmarks.json",
@@ -151,18 +159,18 @@ def _row(score: MotionScore) -> str:
 def _scores(
     whole: Known,
     sounds: Mapping[str, Sound],
-    splits: Sequence[tuple[Int[np.ndarray, "known"], Int[np.ndarray, "asked"]]],
+    splits: Sequence[Split],
     seed: int,
     bar: Progress,
 ) -> list[MotionScore]:
     """Each generator's score on what all splits ask for together; they ask in the order of time."""
-    asked = np.concatenate([frames for _, frames in splits])
+    asked = np.concatenate([split.asked for split in splits])
     scores = []
     for learner in LEARNERS:
         pieces = []
-        for known, frames in splits:
-            seen = Known(whole.frame_ids[known], whole.landmarks[known], whole.fps)
-            pieces.append(learner(seen, sounds, whole.frame_ids[frames], seed))
+        for split in splits:
+            seen = Known(whole.frame_ids[split.known], whole.landmarks[split.known], whole.fps)
+            pieces.append(learner(seen, sounds, whole.frame_ids[split.asked], seed))
             bar.advance()
         for name in pieces[0]:
             predicted = torch.cat([piece[name] for piece in pieces]).double().numpy()

@@ -62,7 +62,7 @@ class MotionVaeConfig:
 
 
 class GatedConvolutions(nn.Module):
-    """WaveNet's stack (van den Oord et al. 2016): gated convolutions that hear a condition, joined by residuals, skips summed."""
+    """WaveNet's stack (van den Oord et al. 2016): gated convolutions that hear a condition, residual, their skips summed."""
 
     def __init__(self, n_hidden: int, n_condition: int, n_layers: int, kernel: int) -> None:
         super().__init__()
@@ -178,7 +178,7 @@ class MotionVae(LandmarkGenerator):
         self.leave = nn.Conv1d(hidden, config.n_motions, 1)
 
     def condition(self, features: Float[Tensor, "steps width"], n_frames: int) -> Float[Tensor, "1 width frames"]:
-        """Standardised speech features of the first `n_frames` frames, each one's own step alone; no sound counts as the mean."""
+        """Standardised speech features of the first `n_frames` frames: each one's own step; no sound counts as the mean."""
         heard = (
             features[::STEPS_PER_FRAME][:n_frames].to(self.speech_mean.device) - self.speech_mean
         ) / self.speech_scale

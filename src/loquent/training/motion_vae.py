@@ -33,6 +33,8 @@ class MotionVaeTraining:
     """Weight of the error between neighbouring frames' differences (3)."""
     divergence: float = 0.5
     """Weight of the divergence of latents from the prior (0.5)."""
+    speech_noise: float = 0.0
+    """Standard deviation of noise laid over the standardised speech: what so few seconds need against learning by heart (none)."""
     largest_gradient: float = 1.0
     """Norm that gradients are clipped to (1)."""
 
@@ -85,6 +87,7 @@ def fit_motion_vae(
                 torch.stack([part[..., start : start + length] for start in starts])
                 for part in (speech, motion, is_known)
             )
+            heard = heard + training.speech_noise * torch.randn(heard.shape)
             noise = torch.randn(training.batch, sizes.n_latent, length // STRIDE)
             loss = _loss(vae, heard, moved, known, noise, training)
             optimiser.zero_grad()
