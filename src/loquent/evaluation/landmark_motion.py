@@ -55,7 +55,6 @@ def score_motion(
     distance = np.linalg.norm(predicted - truth, axis=-1)
     is_lip = np.isin(numbers, (*indices.OUTER_LIPS, *indices.INNER_LIPS))
     is_mouth = is_lip | np.isin(numbers, indices.JAW)
-    openings = (lip_opening(_on_mesh(points, numbers)) for points in (predicted, truth))
     is_next = np.diff(frame_ids) == 1
     ours, theirs = (
         np.linalg.norm(np.diff(points[:, is_lip], axis=0), axis=-1)[is_next].sum() for points in (predicted, truth)
@@ -64,7 +63,7 @@ def score_motion(
         name=name,
         error=float(distance.mean()),
         mouth_error=float(distance[:, is_mouth].mean()),
-        lips=lip_sync(*openings, frame_ids, fps),
+        lips=lip_sync(_opening(predicted, numbers), _opening(truth, numbers), frame_ids, fps),
         speed=float(ours / theirs) if theirs > 0 else float("nan"),
         n_frames=len(truth),
     )
@@ -79,8 +78,8 @@ def nearest_neighbours(
     return torch.cdist(ours, theirs).argmin(dim=1)
 
 
-def _on_mesh(points: np.ndarray, numbers: tuple[int, ...]) -> np.ndarray:
-    """Points at their places among the 478 of MediaPipe's mesh; the others are NaN."""
+def _opening(points: np.ndarray, numbers: tuple[int, ...]) -> np.ndarray:
+    """The lips' opening, once the points are at their places among the 478 of MediaPipe's mesh."""
     mesh = np.full((len(points), indices.N_LANDMARKS, 3), np.nan)
     mesh[:, numbers] = points
-    return mesh
+    return lip_opening(mesh)

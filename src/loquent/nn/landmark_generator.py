@@ -80,7 +80,7 @@ class LandmarkMotions(nn.Module):
     def forward(self, coefficients: Float[Tensor, "frames motions"]) -> Float[Tensor, "frames points 3"]:
         """Landmarks with every motion held within its range."""
         moved = softly_limited(coefficients, self.low, self.high) @ self.directions
-        return self.mean + moved.unflatten(1, (-1, 3))
+        return self.mean + moved.reshape(-1, *self.mean.shape)
 
 
 def softly_limited(

@@ -84,10 +84,7 @@ class GatedConvolutions(nn.Module):
 
 
 class Coupling(nn.Module):
-    """Half of the channels shifted by what the other half and the condition say: volume-preserving (Dinh et al. 2015).
-
-    It starts as the identity.
-    """
+    """How far half of the channels are shifted, from the other half and the condition (Dinh et al. 2015); at first by 0."""
 
     def __init__(self, config: MotionVaeConfig) -> None:
         super().__init__()
@@ -99,7 +96,7 @@ class Coupling(nn.Module):
         assert self.leave.bias is not None
         nn.init.zeros_(self.leave.bias)
 
-    def shift(
+    def forward(
         self, fixed: Float[Tensor, "batch half latents"], condition: Float[Tensor, "batch condition latents"]
     ) -> Float[Tensor, "batch half latents"]:
         shift: Tensor = self.leave(self.body(self.enter(fixed), condition))
@@ -118,7 +115,7 @@ class FlowPrior(nn.Module):
     ) -> Float[Tensor, "batch channels latents"]:
         for coupling in self.couplings:
             fixed, moved = latent.chunk(2, dim=1)
-            latent = torch.cat([fixed, moved + coupling.shift(fixed, condition)], dim=1).flip(1)
+            latent = torch.cat([fixed, moved + coupling(fixed, condition)], dim=1).flip(1)
         return latent
 
     def from_noise(
@@ -126,7 +123,7 @@ class FlowPrior(nn.Module):
     ) -> Float[Tensor, "batch channels latents"]:
         for coupling in reversed(self.couplings):
             fixed, moved = noise.flip(1).chunk(2, dim=1)
-            noise = torch.cat([fixed, moved - coupling.shift(fixed, condition)], dim=1)
+            noise = torch.cat([fixed, moved - coupling(fixed, condition)], dim=1)
         return noise
 
 

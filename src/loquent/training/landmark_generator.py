@@ -86,5 +86,5 @@ def principal_motions(
     largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=1, keepdims=True), axis=1)
     directions = directions * np.sign(largest)  # else a sign would depend on the linear algebra library
     low, high = np.quantile(moved @ directions.T, RANGE, axis=0)
-    mean = torch.from_numpy(shapes.mean(axis=0)).float().unflatten(0, (-1, 3))
+    mean = torch.from_numpy(shapes.mean(axis=0)).float().reshape(-1, 3)
     return LandmarkMotions(mean, *(torch.from_numpy(part).float() for part in (directions, low, high)))
