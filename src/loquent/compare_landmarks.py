@@ -41,7 +41,8 @@ WHAT_THEY_MEAN = (
     "Errors are mean distances from the tracked landmarks in percent of the distance between the outer eye corners, head "
     "pose taken out; mouth means lips and jaw. The tracked landmarks keep their slow drift (posture, tracking), which no "
     "generator is meant to follow. Lip correlation is that of the opening, above 0.5 Hz. Speed is the way that lip points "
-    "travel, over that of the real ones: what errs least moves less than the person does."
+    "travel, over that of the real ones: what errs least moves less than the person does. Causal generators hear no step after "
+    "the frame; log-mel itself needs 0.02 s of sound to come, phonetic_causal 0.08 s."
 )
 
 
@@ -181,7 +182,7 @@ def _scores(
 
 
 def _sounds(clip: Clip) -> dict[str, Sound]:
-    """The clip's own features, and what a stream can know without waiting."""
+    """The clip's own features, and those that a stream has almost at once."""
     waveform = read_waveform(clip.folder / "sound.wav")
     spectra, causal = extract("log_mel", waveform), extract("phonetic_causal", waveform)
     return {
