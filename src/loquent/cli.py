@@ -79,6 +79,7 @@ def train(
     out: Path,
     preset: str = "quick",
     minutes: float | None = None,
+    landmarks: Path | None = None,
     seed: int = 0,
     device: str = "auto",
 ) -> int:
@@ -89,12 +90,16 @@ def train(
     Args:
         clip: a folder made by `loquent prepare`.
         out: the portrait file to write, by custom NAME.portrait.
-        preset: quick (minutes on a CPU) or paper (ER-NeRF's own schedule: for a GPU and hours).
+        preset: quick (minutes on a CPU), paper (ER-NeRF's own schedule: for a GPU and hours), or a head that landmarks move:
+            r2_talker, the same without coarse-to-fine training (r2_talker_at_once) or with all points of the face
+            (r2_talker_dense), and geneface.
         minutes: time budget instead of the preset's; 0 = the preset's steps, however long they take.
+        landmarks: GeneFace's aud_idexp.npy of this film, instead of the clip's own landmarks.
         seed: of all random numbers.
         device: cpu, cuda, or auto for the best there is.
     """
     from loquent.data.clip import Clip
+    from loquent.exchange.rad_folder import read_landmark_file
     from loquent.training.presets import preset_called
     from loquent.training.train import train as train_portrait
 
@@ -103,7 +108,8 @@ def train(
         raise InputError(f"--minutes must lie between 0 and a month, but is {minutes}.")
     if out.is_dir():
         raise InputError(f"--out must name a file, but {out} is a folder. Example: --out {out / 'me.portrait'}")
-    train_portrait(Clip.open(clip), out, chosen, minutes=minutes, seed=seed, device=device)
+    measured = read_landmark_file(landmarks) if landmarks else None
+    train_portrait(Clip.open(clip), out, chosen, minutes=minutes, landmarks=measured, seed=seed, device=device)
     print(f"Wrote {out}. Make it speak: loquent render {out} SPEECH.wav --out film.mp4")
     return 0
 
@@ -159,6 +165,7 @@ def evaluate(
     sheet: Path | None = None,
     settings: tuple[Literal["head", "full"], ...] = (),
     shuffle_sound: bool = True,
+    landmarks: Path | None = None,
     device: str = "cpu",
 ) -> int:
     """Measure a portrait on the frames of a clip that did not train it, or with --drive on how its lips follow another voice.
@@ -181,12 +188,14 @@ def evaluate(
         settings: head = the rendered head over the real torso and background, as in the papers; full = all rendered; nothing =
             both, or with --drive the head.
         shuffle_sound: measure also with the sound shuffled in time: lips that follow the sound must then score worse.
+        landmarks: move the lips by this file (GeneFace's aud_idexp.npy of this film) instead of the sound.
         device: cpu or cuda.
     """
     from loquent.data.clip import Clip
     from loquent.evaluation.evaluate import evaluate as measure
     from loquent.evaluation.other_voice import measure_other_voice
     from loquent.evaluation.report import print_evaluation, print_other_voice, write_report
+    from loquent.exchange.rad_folder import read_landmark_file
     from loquent.portrait import Portrait
     from loquent.progress import Progress
 
@@ -219,6 +228,7 @@ def evaluate(
             frames_dir=frames,
             sheet=sheet,
             shuffle_sound=shuffle_sound,
+            landmarks=read_landmark_file(landmarks) if landmarks else None,
             progress=lambda done, total: bar.set(done, total=total),
         )
     print_evaluation(figures)

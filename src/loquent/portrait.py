@@ -20,12 +20,16 @@ from safetensors.torch import save
 from torch import Tensor
 
 from loquent.errors import InputError, PortraitError
+from loquent.face.canonical_landmarks import LandmarkBasis
 from loquent.fields.head import HeadCondition, HeadField, SpeechHeadConfig
 from loquent.fields.kinds import describe_field, freeze, make_head, make_torso
 from loquent.fields.plane_torso import TorsoField
 from loquent.fields.torso_follow import TorsoFollow
 from loquent.geometry.cameras import Camera, pixel_plane, pixel_rays
 from loquent.motion import Motion
+from loquent.nn.generator_kinds import make_landmark_generator
+from loquent.nn.landmark_generator import LandmarkGenerator
+from loquent.nn.landmarks import LANDMARK_WINDOW, track_windows
 from loquent.nn.lip_predictor import STEPS_BEFORE, WINDOW_STEPS, LipPredictor
 from loquent.ops.ray_march import Box
 from loquent.rendering.cells import pack_bits, unpack_bits
@@ -34,7 +38,7 @@ from loquent.rendering.occupancy import occupied_box
 from loquent.rendering.render import Field, FieldSamples, MarchSettings, render_head
 from loquent.rendering.torso import TorsoOccupancy, render_torso
 from loquent.speech.kinds import speech_kind
-from loquent.speech.windows import frame_contexts, frame_windows
+from loquent.speech.windows import STEPS_PER_FRAME, frame_contexts, frame_windows
 from loquent.storage import TensorKind, check_frame_ids, check_tensors, remove_abandoned, write_bytes
 
 FORMAT = "loquent.portrait"
@@ -50,6 +54,13 @@ _MEASURED: dict[str, TensorKind] = {
     "track.frame_ids": (torch.int64, ("frames",)),
 }
 """Type and sizes of what a portrait takes from its clip."""
+_BASIS: dict[str, TensorKind] = {
+    "centre": (torch.float32, ("points", 3)),
+    "unit": (torch.float32, ("points", 3)),
+    "limit": (torch.float32, ("points", 3)),
+    "numbers": (torch.int64, ("numbers",)),
+}
+"""Type and sizes of the arrays of a landmark basis; a mean face is there or not."""
 
 
 @dataclass
@@ -78,6 +89,10 @@ class Portrait:
     """Which speech features drive it."""
     lips: LipPredictor | None = None
     """From speech features to expression coefficients; None where the head listens to the sound itself."""
+    landmark_basis: LandmarkBasis | None = None
+    """How tracked landmarks become those that move the head; None where none do, or the head was trained elsewhere."""
+    landmarks: LandmarkGenerator | None = None
+    """From speech features to the landmarks that move the head; None where none do, or nothing makes them from sound."""
     eye_levels: tuple[float, float] = (0.0, 1.0)
     """The head's eye condition for open and for closed eyes; imported heads may measure eyes otherwise than we do."""
     march: MarchSettings = field(default_factory=MarchSettings)
@@ -124,6 +139,7 @@ class Portrait:
             "speech": asdict(kind),
             "eye_levels": list(self.eye_levels),
             "lips": self.lips is not None,
+            "landmarks": self.landmarks.describe() if self.landmarks else None,
             "record": self.record,
             "licences": self.licences,
         }
@@ -132,6 +148,11 @@ class Portrait:
             **{f"torso.{name}": value for name, value in (self.torso.state_dict() if self.torso else {}).items()},
             **{f"torso_follow.{name}": value for name, value in self.torso_follow.state_dict().items()},
             **{f"lips.{name}": value for name, value in (self.lips.state_dict() if self.lips else {}).items()},
+            **{
+                f"landmarks.{name}": value
+                for name, value in (self.landmarks.state_dict() if self.landmarks else {}).items()
+            },
+            **{f"landmark_basis.{name}": value for name, value in _basis_tensors(self.landmark_basis).items()},
             "occupied": pack_bits(self.occupied.reshape(-1)),
             "torso_alpha": self.torso_occupancy.alpha,
             "background": self.background,
@@ -154,6 +175,8 @@ class Portrait:
         self.occupied = self.occupied.to(device)
         if self.lips is not None:
             self.lips.to(device)
+        if self.landmarks is not None:
+            self.landmarks.to(device)
         return self
 
     @property
@@ -175,10 +198,7 @@ class Portrait:
             InputError: landmarks move this head, and nothing here makes landmarks from sound.
         """
         if self.head.inputs == "landmarks":
-            raise InputError(
-                f"This portrait ({self.head.kind}) is moved by facial landmarks and cannot listen to sound by itself. "
-                "Give it landmarks with Portrait.landmark_conditions."
-            )
+            return self.head.encode(self._generated_windows(features, frame_ids).to(self.device))
         if self.lips is None:
             config = self.head.config
             assert isinstance(config, SpeechHeadConfig)
@@ -187,11 +207,29 @@ class Portrait:
         windows = frame_windows(features, frame_ids, length=WINDOW_STEPS, n_before=STEPS_BEFORE).to(self.device)
         return self.head.encode(self.lips(windows))
 
+    def _generated_windows(
+        self, features: Float[Tensor, "steps width"], frame_ids: Int[Tensor, "frames"]
+    ) -> Float[Tensor, "frames window points 3"]:
+        """Windows of the landmarks that the generator makes of the sound, kept near those of the training frames."""
+        if self.landmarks is None:
+            raise InputError(
+                f"This portrait ({self.head.kind}) is moved by facial landmarks and cannot listen to sound by itself. "
+                "Give it landmarks with Portrait.landmark_conditions."
+            )
+        half = LANDMARK_WINDOW // 2
+        end = max(-(-len(features) // STEPS_PER_FRAME), int(frame_ids.max()) + 1)
+        around = torch.unique(frame_ids[:, None] + torch.arange(-half, half + 1))
+        around = around[(around >= 0) & (around < end)]
+        landmarks = self.landmarks.generate(features, around).cpu()
+        if self.landmark_basis is not None:
+            landmarks = torch.from_numpy(self.landmark_basis.limited(landmarks.numpy()))
+        return track_windows(landmarks, around)[torch.searchsorted(around, frame_ids)]
+
     @torch.inference_mode()
     def landmark_conditions(
         self, windows: Float[Tensor, "frames window points 3"]
     ) -> Float[Tensor, "frames condition_width"]:
-        """What moves a head that is driven by landmarks: those of the frames around each frame.
+        """What moves a head that is driven by landmarks: those of the frames around each frame (`loquent.nn.landmarks`).
 
         Raises:
             InputError: something else moves this head.
@@ -388,11 +426,42 @@ def _assemble(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Portrait:
         track_frame_ids=tensors["track.frame_ids"],
         speech_kind=kind.name,
         lips=LipPredictor(**part("lips.")) if facts["lips"] else None,
+        landmark_basis=_basis(part("landmark_basis.")),
+        landmarks=_landmark_generator(facts.get("landmarks"), part("landmarks.")),
         eye_levels=tuple(facts.get("eye_levels", (0.0, 1.0))),
         march=MarchSettings(**{**march, "box": tuple(march["box"])}),
         record=facts["record"],
         licences=facts["licences"],
     )
+
+
+def _basis_tensors(basis: LandmarkBasis | None) -> dict[str, Tensor]:
+    """What the portrait file holds of a landmark basis, if there is one."""
+    if basis is None:
+        return {}
+    arrays = {"centre": basis.centre, "unit": basis.unit, "limit": basis.limit, "numbers": np.array(basis.numbers, int)}
+    if basis.mean_face is not None:
+        arrays["mean_face"] = basis.mean_face
+    return {name: torch.from_numpy(values) for name, values in arrays.items()}
+
+
+def _basis(tensors: dict[str, Tensor]) -> LandmarkBasis | None:
+    """The landmark basis of a portrait file; None where there is none."""
+    if not tensors:
+        return None
+    check_tensors(tensors, _BASIS)
+    centre, unit, limit = (tensors[name].numpy() for name in ("centre", "unit", "limit"))
+    face = tensors["mean_face"].numpy() if "mean_face" in tensors else None
+    return LandmarkBasis(centre, unit, limit, tuple(tensors["numbers"].tolist()), face)
+
+
+def _landmark_generator(facts: dict[str, Any] | None, tensors: dict[str, Tensor]) -> LandmarkGenerator | None:
+    """The generator of a portrait file, from what its `describe` said; None where there is none."""
+    if facts is None:
+        return None
+    generator = make_landmark_generator(facts)
+    generator.load_state_dict(tensors)
+    return generator
 
 
 def head_for_new_frames(head: HeadField, code: Float[Tensor, "code_width"]) -> HeadField:

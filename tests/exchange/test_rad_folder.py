@@ -16,6 +16,7 @@ from loquent.exchange.rad_folder import RadFolder, polygon_area, read_landmark_f
 from loquent.geometry.cameras import pixel_rays
 from loquent.geometry.rotations import euler_xyz
 from loquent.media.images import write_image
+from loquent.nn.landmarks import landmark_windows
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden" / "golden_data.npz"
 
@@ -112,11 +113,11 @@ def test_golden_paths_and_areas(golden: dict[str, np.ndarray]) -> None:
 
 def test_golden_landmarks(golden: dict[str, np.ndarray], identity: RadFolder) -> None:
     landmarks = read_landmark_file(identity.folder / "aud_idexp.npy")
-    windows = conventions.landmark_windows(landmarks[identity.split("val")])
+    windows = landmark_windows(landmarks[identity.split("val")])
     for i in (0, 2, 3):
         near(windows[i], golden[f"r2_val_auds_{i}"], atol=0)
     sequence = torch.from_numpy(golden["r2_aud_seq"])
-    near(conventions.landmark_windows(sequence), golden["r2_aud_win5_att2"], atol=0)
+    near(landmark_windows(sequence), golden["r2_aud_win5_att2"], atol=0)
     near(identity.eye_areas()[identity.split("val")], golden["r2_val_eye"])
     drive = conventions.clamp_landmarks(torch.from_numpy(golden["in_lm3d_drive"]))
     near(drive, golden["r2_drive_clamped"])
@@ -212,6 +213,11 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], Callable[[RadFolder], object]
         lambda f: np.save(f / "aud_idexp.npy", np.full((4, 68, 3), np.nan)),
         lambda r: read_landmark_file(r.folder / "aud_idexp.npy"),
         "not numbers",
+    ),
+    "34 landmarks": (
+        lambda f: np.save(f / "aud_idexp.npy", np.zeros((4, 34, 3))),
+        lambda r: read_landmark_file(r.folder / "aud_idexp.npy"),
+        "68 points of three numbers",
     ),
     "flat landmarks": (
         lambda f: np.save(f / "aud_idexp.npy", np.zeros((4, 68, 2))),

@@ -1,13 +1,16 @@
 """R2-Talker: its published size, the whole field written out in NumPy, and conditioning folded into the weights."""
 
 import numpy as np
+import pytest
 import torch
 from by_hand import network, sigmoid, tiled_features
 from torch import Tensor
 
+from loquent.errors import InputError
 from loquent.fields.head import HeadCondition, unfolded
 from loquent.fields.kinds import describe_field, freeze, make_head
-from loquent.fields.r2_talker import FoldedR2Talker, R2TalkerConfig, R2TalkerHead
+from loquent.fields.r2_talker import FoldedR2Talker, R2TalkerConfig, R2TalkerHead, level_weights
+from loquent.fields.rad_nerf import RadNerfConfig, RadNerfHead
 from loquent.ops.directions import spherical_harmonics
 from loquent.testing import assert_values_match
 
@@ -150,3 +153,50 @@ def test_kind_and_sizes_make_the_same_field_again() -> None:
     assert again.config == head.config
     again.load_state_dict(head.state_dict())
     assert again.encode(torch.rand(2, 3, 12, 3)).shape == (2, 3 * 12 * 8)
+
+
+def test_levels_come_in_as_published_in_the_proposal() -> None:
+    """SPEC 7.4 for 16 levels: α rises from 4 to 16; level l weighs ½(1 - cos π·clip(α - l, 0, 1))."""
+    for share, alpha in ((0.0, 4.0), (0.25, 7.0), (0.3125, 7.75), (1.0, 16.0), (3.0, 16.0)):
+        wanted = [0.5 * (1 - np.cos(np.pi * np.clip(alpha - level, 0, 1))) for level in range(16)]
+        np.testing.assert_allclose(level_weights(16, share), wanted, atol=1e-6)
+    np.testing.assert_allclose(level_weights(16, 0.0), [1.0] * 4 + [0.0] * 12)
+    np.testing.assert_allclose(level_weights(16, 1.0), 1.0, atol=1e-6)
+    assert level_weights(3, 0.0).tolist() == [1.0] * 3
+
+
+def test_masked_levels_learn_nothing_and_landmarks_are_never_masked() -> None:
+    head = lively_head(levels=8)
+    head.reveal(0.0)
+    positions, directions = some_samples(64)
+    condition = HeadCondition(head.encode(some_landmarks(2)), torch.rand(2, 1), head.codes[:2])
+    shown = head(positions, directions, condition, torch.arange(64) % 2)
+    (shown.density.log().mean() + shown.colour.square().mean()).backward()
+    offsets = head.grid.layout.offsets
+    for level in range(8):
+        rows = slice(offsets[level], offsets[level + 1])
+        assert head.grid.table.grad is not None
+        assert head.landmark_encoder.grid.table.grad is not None
+        assert (head.grid.table.grad[rows].abs().sum() > 0) == (level < 4), level
+        assert head.landmark_encoder.grid.table.grad[rows].abs().sum() > 0
+
+
+@torch.no_grad()
+def test_the_folded_field_sees_the_same_levels_and_a_new_field_sees_all() -> None:
+    head = lively_head(levels=8)
+    positions, directions = some_samples(30)
+    condition, rays = some_condition(head), torch.arange(30) % 7
+    finished = head.density(positions, condition)
+    head.reveal(0.3)
+    assert not torch.allclose(head.density(positions, condition), finished)
+    ask = (positions, directions[:7], rays)
+    assert_values_match(freeze(head, condition)(*ask), unfolded(head, condition)(*ask), rtol=1e-4, atol=1e-5)
+    assert "level_weights" not in head.state_dict(), "a moment of training would be kept in portraits"
+    again = make_head(describe_field(head))
+    again.load_state_dict(head.state_dict())
+    torch.testing.assert_close(again.density(positions, condition), finished)
+
+
+def test_other_methods_refuse_to_go_from_coarse_to_fine() -> None:
+    with pytest.raises(InputError, match="rad_nerf cannot be trained coarse to fine"):
+        RadNerfHead(RadNerfConfig(n_codes=1, levels=2)).reveal(0.5)

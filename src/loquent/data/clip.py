@@ -171,6 +171,20 @@ class Clip:
         """The field's eye condition: mean closure of both eyes, 0 = open, 1 = closed (SPEC 1.5), and how high the brows are."""
         return torch.stack([self.track.blink.mean(dim=1), self.track.brows], dim=1)
 
+    def at_frames(self, values: Float[Tensor, "moments *axes"], name: str) -> Float[Tensor, "frames *axes"]:
+        """The rows of the usable frames, of `values` that another program measured at every moment of the timeline.
+
+        Raises:
+            InputError: they end before the clip does; `name` says what they are.
+        """
+        wanted = int(self.track.frame_ids[-1]) + 1
+        if len(values) < wanted:
+            raise InputError(
+                f"The {name} end after {len(values)} frames, but the film of the clip {self.folder} has {wanted} at "
+                f"{self.info.fps:g} frames a second. They belong to another film, or to another rate."
+            )
+        return values[self.track.frame_ids]
+
     def frame(self, i: int) -> UInt8[np.ndarray, "height width 3"]:
         """The picture as filmed, cropped and resized."""
         return self._picture("frames", i, ".jpg", 3)

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from loquent import __version__
 from loquent.data.clip import Clip
 from loquent.data.frame_store import spread_frames
 from loquent.evaluation import held_out
-from loquent.evaluation.held_out import Picture, Setting
+from loquent.evaluation.held_out import LipSource, Picture, Setting
 from loquent.evaluation.networks import CHEAP, MetricNetworks, open_networks
 from loquent.evaluation.scores import Measured, PictureScores, Row, finite, summarise
 from loquent.evaluation.sheet import COLUMNS, SheetRow, draw_sheet
@@ -36,6 +38,8 @@ class Evaluation:
     """Rows of the pictures."""
     width: int
     """Columns of the pictures."""
+    lips_from: LipSource
+    """What moved the rendered lips. Where it is not the sound, lip figures say how well the head obeys, not how it speaks."""
     rows: tuple[Row, ...]
     """The real frames themselves, the real frames recompressed, then each setting."""
     fps: float
@@ -75,9 +79,13 @@ def evaluate(
     frames_dir: Path | None = None,
     sheet: Path | None = None,
     shuffle_sound: bool = False,
+    landmarks: Float[Tensor, "moments points 3"] | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """Render the held-out frames of `clip` from its sound and compare them with the real ones.
+
+    A head that landmarks move, and that has nothing to make them from sound, gets those tracked on these frames: see
+    :attr:`Evaluation.lips_from`.
 
     Args:
         portrait: trained on this clip's other frames, or on another clip of the same person and size.
@@ -85,7 +93,9 @@ def evaluate(
         settings: what is rendered, see `loquent.evaluation.held_out.Setting`.
         frames_dir: write every real and rendered frame there as ``000454_truth.png``, ``000454_head.png`` ...
         sheet: write a contact sheet there (``.png`` or ``.jpg``).
-        shuffle_sound: measure the first setting also with the sound shuffled in time, which should ruin the lips.
+        shuffle_sound: measure the first setting also with the sound shuffled in time, which should ruin the lips; left out
+            where the sound does not move them.
+        landmarks: move the lips by these, of every frame of the film's timeline, instead of the sound.
         progress: called with the number of pictures done, and in all.
 
     Raises:
@@ -95,15 +105,20 @@ def evaluate(
     """
     held_out.check_pair(portrait, clip, settings)
     held_out.check_places(sheet, frames_dir)
+    source = held_out.lip_source(portrait, landmarks)
+    shuffle_sound = shuffle_sound and source == "sound"
     n_sets = 2 + len(settings) + shuffle_sound
     with open_networks(CHEAP) as networks:
         session = _Session(clip, networks, frames_dir, progress, n_sets * len(clip.held_out_frames))
         rows = [session.measure(TRUTH, held_out.real_pictures(clip), is_saved=True)]
         rows.append(session.measure(RECOMPRESSED, held_out.recompressed_pictures(clip)))
-        sound = held_out.conditions(portrait, clip)
+        if source == "sound":
+            moved_by = held_out.conditions(portrait, clip)
+        else:
+            moved_by = held_out.landmark_conditions(portrait, clip, landmarks)
         for setting in settings:
             seconds: list[float] = []
-            pictures = held_out.rendered_pictures(portrait, clip, setting, sound, seconds)
+            pictures = held_out.rendered_pictures(portrait, clip, setting, moved_by, seconds)
             rows.append(session.measure(setting, pictures, seconds, is_saved=True))
         timed = rows[-1]
         if shuffle_sound:
@@ -118,6 +133,7 @@ def evaluate(
         n_held_out=len(clip.held_out_frames),
         height=clip.info.height,
         width=clip.info.width,
+        lips_from=source,
         rows=tuple(rows),
         fps=1000 / timed.ms_per_frame,
         fps_setting=timed.name,
@@ -126,7 +142,7 @@ def evaluate(
         file_mib=_file_mib(portrait),
         n_head_parameters=sum(values.numel() for values in portrait.head.parameters()),
         n_torso_parameters=sum(values.numel() for values in (portrait.torso.parameters() if portrait.torso else ())),
-        notes=tuple(_notes(portrait, clip)),
+        notes=tuple(_notes(portrait, clip, source)),
         missing=networks.missing,
     )
 
@@ -189,8 +205,15 @@ class _Session:
             self.shown.append(shown)
 
 
-def _notes(portrait: Portrait, clip: Clip) -> Iterator[str]:
-    """What the portrait's record says against taking the figures at face value."""
+def _notes(portrait: Portrait, clip: Clip, source: LipSource) -> Iterator[str]:
+    """What speaks against taking the figures at face value."""
+    if source == "tracked landmarks":
+        yield (
+            "The lips were moved by landmarks tracked on the very frames they are compared with, not by sound: the lip "
+            "figures, and PSNR of the mouth, cannot be held against those of portraits that listen."
+        )
+    elif source == "landmark file":
+        yield "The lips were moved by the landmarks of a file, not by sound."
     record = portrait.record
     trained_on = record.get("clip")
     if trained_on is None:

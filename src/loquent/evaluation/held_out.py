@@ -1,6 +1,8 @@
 """The frames that are compared: held-out frames of a clip, real and rendered from the sound, all as 8-bit pictures.
 
-Pose, blink and brows come from the clip's track, as in the papers; the lips come from the sound and from nothing else.
+Pose, blink and brows come from the clip's track, as in the papers; the lips come from the sound and from nothing else. The one
+exception is a head that landmarks move and that nothing makes from sound: it gets the landmarks that were tracked on the very
+frames it is compared with, and whoever reports its figures must say so (:func:`lip_source`).
 """
 
 import time
@@ -20,14 +22,18 @@ from loquent.errors import InputError
 from loquent.evaluation.scores import MOUTH_MARGIN, Timeline, TrueFrame
 from loquent.evaluation.silence import silent_frames
 from loquent.face.indices import OUTER_LIPS
+from loquent.face.surface import points_in_camera
 from loquent.geometry.cameras import Camera
 from loquent.media.audio import read_waveform
 from loquent.media.rates import SAMPLE_RATE_HZ
+from loquent.nn.landmarks import track_windows
 from loquent.portrait import Portrait
 from loquent.speech.kinds import speech_kind
 
 Setting = Literal["head", "full"]
 """``head``: the rendered head over the real torso and background, as the papers measure it. ``full``: all rendered."""
+LipSource = Literal["sound", "tracked landmarks", "landmark file"]
+"""What moves the lips: the clip's sound, landmarks tracked on the very frames that are compared, or landmarks of a file."""
 Picture = UInt8[np.ndarray, "height width 3"]
 JPEG_QUALITY = 75
 SHUFFLE_SEED = 0
@@ -84,6 +90,39 @@ def check_places(sheet: Path | None, frames_dir: Path | None) -> None:
         raise InputError(f"The contact sheet is written as .png or .jpg, not as {sheet.name!r}.")
     if frames_dir is not None and frames_dir.exists() and not frames_dir.is_dir():
         raise InputError(f"The frames are written into a folder, but {frames_dir} is a file. Name another place.")
+
+
+def lip_source(portrait: Portrait, measured: Float[Tensor, "moments points 3"] | None = None) -> LipSource:
+    """What moves the lips of the pictures that are compared."""
+    if measured is not None:
+        return "landmark file"
+    return "tracked landmarks" if portrait.head.inputs == "landmarks" and portrait.landmarks is None else "sound"
+
+
+def landmark_conditions(
+    portrait: Portrait, clip: Clip, measured: Float[Tensor, "moments points 3"] | None = None
+) -> Float[Tensor, "held_out width"]:
+    """What moves the lips of the held-out frames where landmarks do: the clip's own, or `measured` by another program at every
+    moment of the film's timeline.
+
+    Raises:
+        InputError: something else moves this head, or such landmarks do not fit it.
+    """
+    basis = portrait.landmark_basis
+    if measured is not None:
+        landmarks = clip.at_frames(measured, "landmarks")
+        landmarks = torch.from_numpy(basis.of_measured(landmarks.numpy())) if basis is not None else landmarks
+    elif basis is not None:
+        track = clip.track
+        faces = points_in_camera(track.landmarks_px.numpy(), track.world_from_camera.numpy(), clip.camera)
+        landmarks = torch.from_numpy(basis.of_faces(faces))
+    else:
+        raise InputError(
+            f"This portrait ({portrait.head.kind}) was trained elsewhere, on landmarks that Loquent does not measure. Give it "
+            "their file with --landmarks."
+        )
+    windows = track_windows(landmarks, clip.track.frame_ids)
+    return portrait.landmark_conditions(windows[list(clip.held_out_frames)])
 
 
 def conditions(portrait: Portrait, clip: Clip, *, is_shuffled: bool = False) -> Float[Tensor, "held_out width"]:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from loquent.evaluation.evaluate import Evaluation
+from loquent.evaluation.held_out import LipSource
 from loquent.evaluation.other_voice import DrivenRow, OtherVoice
 from loquent.evaluation.score import Score
 from loquent.evaluation.scores import Row
@@ -123,6 +124,11 @@ _OPTIONAL = {
     "LMD to the speaker (% of eye distance)",
 }
 """Lines that are left out when no row has a figure."""
+_LIPS_COME: dict[LipSource, str] = {
+    "sound": "come from the sound",
+    "tracked landmarks": "follow the clip's own landmarks of these frames",
+    "landmark file": "follow the landmarks of a file",
+}
 _MEANINGS = (
     "LMD by MediaPipe. Seam: gradient error along the border of head and torso. Jitter: change per frame where the real pixels "
     "stand still. Lip openings are in eye distances, high-passed at 0.5 Hz; positive lag: the lips are late."
@@ -133,7 +139,8 @@ def print_evaluation(evaluation: Evaluation, *, stream: TextIO | None = None) ->
     """Print the table and what explains it, to standard output unless another stream is named."""
     console = Console(file=stream or sys.stdout, highlight=False)
     rows = evaluation.rows
-    console.print(f"{evaluation.clip}: {evaluation.n_held_out} held-out frames", markup=False)
+    by = "" if evaluation.lips_from == "sound" else f", LIPS MOVED BY {evaluation.lips_from.upper()}, NOT BY SOUND"
+    console.print(f"{evaluation.clip}: {evaluation.n_held_out} held-out frames{by}", markup=False)
     console.print(_table(rows, _LINES))
     console.print(
         f"{evaluation.fps:.3g} frames/s ({evaluation.fps_setting}, {evaluation.width}x{evaluation.height}) on "
@@ -143,7 +150,7 @@ def print_evaluation(evaluation: Evaluation, *, stream: TextIO | None = None) ->
     console.print(
         "head: the rendered head over the real torso and background; full: everything rendered; recompressed: the real frames "
         "as JPEG, the detector's own error; shuffled: the same sound in another order. Pose, blinks and brows are the clip's, "
-        f"the lips come from the sound. {_MEANINGS}"
+        f"the lips {_LIPS_COME[evaluation.lips_from]}. {_MEANINGS}"
     )
     console.print(PAPERS_NOTE)
     _print_notes(console, evaluation.notes, evaluation.missing)

@@ -1,7 +1,7 @@
 """Small habits of the original programs that are not ours: smoothed tracks, and R2-Talker's treatment of landmarks.
 
-The importer smooths tracks, so that imported portraits show the originals' pictures. Landmarks go, clamped and in windows, into
-:meth:`loquent.portrait.Portrait.landmark_conditions`.
+The importer smooths tracks, so that imported portraits show the originals' pictures. Landmarks go, clamped and in windows
+(`loquent.nn.landmarks`), into :meth:`loquent.portrait.Portrait.landmark_conditions`.
 """
 
 import torch
@@ -9,12 +9,11 @@ from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
+from loquent.face.canonical_landmarks import landmark_limits
+from loquent.face.indices import MESH_OF_68
+
 PATH_WINDOW = 7
 """Frames over which RAD-NeRF averages poses at test time (SPEC 5)."""
-LANDMARK_WINDOW = 5
-"""Frames of landmarks that R2-Talker looks at: two before, the frame, two after."""
-_CLAMP, _CLAMP_EYES = 2.3, 1.15
-"""Standard deviations within which R2-Talker keeps a new voice's landmarks: most of them; across, brows and eyes."""
 
 
 def smooth_path(
@@ -35,20 +34,9 @@ def smooth_eyes(eye: Float[Tensor, "frames"]) -> Float[Tensor, "frames"]:
     return torch.stack([eye[max(0, i - 1) : i + 2].mean() for i in range(len(eye))])
 
 
-def landmark_windows(landmarks: Float[Tensor, "frames points axes"]) -> Float[Tensor, "frames window points axes"]:
-    """The landmarks of the frames around each frame, zero outside the track (SPEC 7.2)."""
-    half = LANDMARK_WINDOW // 2
-    padded = torch.cat(
-        [torch.zeros_like(landmarks[:1])] * half + [landmarks] + [torch.zeros_like(landmarks[:1])] * half
-    )
-    return torch.stack([padded[k : k + len(landmarks)] for k in range(LANDMARK_WINDOW)], dim=1)
-
-
 def clamp_landmarks(landmarks: Float[Tensor, "frames 68 3"]) -> Float[Tensor, "frames 68 3"]:
     """R2-Talker's treatment of a new voice's landmarks: held within some deviations of that sequence's own mean (SPEC 7.2)."""
     mean, deviation = landmarks.mean(dim=0), landmarks.std(dim=0)
-    limit = torch.full((68, 3), _CLAMP)
-    for part in (slice(17, 27), slice(36, 48)):  # brows and eyes, across and up; their depth as the rest
-        limit[part, :2] = _CLAMP_EYES
+    limit = torch.from_numpy(landmark_limits(MESH_OF_68)).float()
     standard = (landmarks - mean) / deviation
     return torch.minimum(torch.maximum(standard, -limit), limit) * deviation + mean

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from loquent.errors import InputError
 from loquent.exchange.checkpoint import Checkpoint
-from loquent.exchange.conventions import LANDMARK_WINDOW
 from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.fields.head import HeadField
 from loquent.fields.plane_torso import TorsoField
@@ -18,6 +17,7 @@ from loquent.fields.r2_talker import R2TalkerConfig, R2TalkerHead
 from loquent.fields.rad_nerf import RadNerfConfig, RadNerfHead
 from loquent.fields.rad_torso import RadNerfTorso, RadNerfTorsoConfig
 from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
+from loquent.nn.landmarks import LANDMARK_WINDOW
 from loquent.ops.grid_encode import GridLayout
 from loquent.rendering.cells import from_morton, unpack_bits
 from loquent.rendering.occupancy import CELLS

@@ -172,7 +172,8 @@ class RadFolder:
 def read_landmark_file(path: Path) -> Float[Tensor, "frames 68 3"]:
     """GeneFace's landmarks as R2-Talker reads them: [F, 68, 3] of ``aud_idexp.npy``, or [1, F, 204] (SPEC 7.2, 7.5).
 
-    For :meth:`loquent.portrait.Portrait.landmark_conditions`, by way of `loquent.exchange.conventions`.
+    To train on (`loquent train --landmarks`), or, clamped by `loquent.exchange.conventions` and cut into windows by
+    `loquent.nn.landmarks`, for :meth:`loquent.portrait.Portrait.landmark_conditions`.
 
     Raises:
         ClipError: the file is missing, holds NaN, or something of another shape.
@@ -181,9 +182,11 @@ def read_landmark_file(path: Path) -> Float[Tensor, "frames 68 3"]:
         values = read_array(path)
     except InputError as cause:
         raise ClipError(str(cause)) from cause
-    if values.size % 204 or values.shape[-1] not in (3, 204):
+    is_flat = values.ndim == 3 and values.shape[0] == 1 and values.shape[2] == 204
+    if not is_flat and (values.ndim != 3 or values.shape[1:] != (68, 3)):
         raise ClipError(
-            f"{path} must hold 68 points of three numbers per frame; it has the shape {list(values.shape)}."
+            f"{path} must hold 68 points of three numbers per frame, as [frames, 68, 3] or [1, frames, 204]; "
+            f"it has the shape {list(values.shape)}."
         )
     return torch.from_numpy(values.reshape(-1, 68, 3))
 

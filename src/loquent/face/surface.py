@@ -20,19 +20,26 @@ _BESIDE: Final = 0.20
 def face_surface(
     points_px: Float[np.ndarray, "frames 478 3"], world_from_camera: Float[np.ndarray, "frames 4 4"], camera: Camera
 ) -> Float[np.ndarray, "mesh 3"]:
-    """The face's mesh in the volume frame: the median over these frames, so the mouth is as open as usual.
+    """The face's mesh in the volume frame: the median over these frames, so the mouth is as open as usual."""
+    in_camera = points_in_camera(points_px, world_from_camera, camera)[:, :N_MESH]
+    in_head = np.einsum("fij,fnj->fni", world_from_camera[:, :3, :3], in_camera) + world_from_camera[:, None, :3, 3]
+    return np.asarray(np.median(in_head, axis=0))
+
+
+def points_in_camera(
+    points_px: Float[np.ndarray, "frames 478 3"], world_from_camera: Float[np.ndarray, "frames 4 4"], camera: Camera
+) -> Float[np.ndarray, "frames 478 3"]:
+    """Landmarks in the camera's frame, in volume units: the perspective is taken out; x points right, y down, z away.
 
     A landmark's third value is its depth beside the mesh's middle, in the picture's scale; the volume's origin is that middle.
     """
     rotations, centres = world_from_camera[:, :3, :3], world_from_camera[:, :3, 3]
     distance = -np.einsum("fj,fj->f", rotations[:, :, 2], centres)
-    mesh = points_px[:, :N_MESH].astype(np.float64)
-    depth = mesh[..., 2] - mesh[..., 2].mean(axis=1, keepdims=True)
+    points = points_px.astype(np.float64)
+    depth = points[..., 2] - points[:, :N_MESH, 2].mean(axis=1, keepdims=True)
     depth = distance[:, None] * (1 + depth / camera.fx)
-    across, down = (mesh[..., 0] - camera.cx) / camera.fx, (mesh[..., 1] - camera.cy) / camera.fy
-    in_camera = np.stack([across * depth, down * depth, depth], axis=-1)
-    in_head = np.einsum("fij,fnj->fni", rotations, in_camera) + centres[:, None]
-    return np.asarray(np.median(in_head, axis=0))
+    across, down = (points[..., 0] - camera.cx) / camera.fx, (points[..., 1] - camera.cy) / camera.fy
+    return np.stack([across * depth, down * depth, depth], axis=-1)
 
 
 def cells_near(surface: Float[np.ndarray, "mesh 3"], cells: int) -> Bool[np.ndarray, "cells cells cells"]:
@@ -51,4 +58,4 @@ def cells_near(surface: Float[np.ndarray, "mesh 3"], cells: int) -> Bool[np.ndar
     return np.asarray((axis[None, :, None] >= low[:, None, :]) & (axis[None, :, None] <= high[:, None, :]))
 
 
-__all__ = ["cells_near", "face_surface"]
+__all__ = ["cells_near", "face_surface", "points_in_camera"]

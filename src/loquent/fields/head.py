@@ -7,7 +7,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from jaxtyping import Float, Int
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from loquent.errors import InputError
 from loquent.nn.audio import AudioEncoder
 from loquent.nn.expression import ExpressionEncoder
+from loquent.nn.landmarks import LANDMARK_WINDOW
 
 HARMONICS = 16
 """Values of an encoded direction: spherical harmonics of degree 4."""
@@ -48,7 +49,9 @@ class HeadConfig:
     """Values of an appearance code."""
 
     def __post_init__(self) -> None:
-        """Check that whatever counts something counts at least one."""
+        """Check that whatever counts something counts at least one, and that something known moves the face."""
+        if self.condition not in get_args(Inputs):
+            raise InputError(f"condition must be one of {', '.join(get_args(Inputs))}; got {self.condition!r}.")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.type is int and value < 1:
@@ -57,7 +60,10 @@ class HeadConfig:
 
 @dataclass(frozen=True)
 class SpeechHeadConfig(HeadConfig):
-    """Sizes that a head has which listens to speech features, or in their place sees expression coefficients."""
+    """Sizes that a head has which listens to speech features, or in their place sees expression or landmarks.
+
+    Landmarks enter as in GeneFace's renderer: a window of frames in place of one of speech windows (SPEC 7.3).
+    """
 
     audio_width_in: int = 29
     """Values per step of the speech features (condition "audio")."""
@@ -65,18 +71,17 @@ class SpeechHeadConfig(HeadConfig):
     """Steps in a frame's window of speech features; two where a frame has but its own, as HuBERT's in the originals."""
     expression_width_in: int = 8
     """Coefficients per frame (condition "expression")."""
+    n_landmarks: int = 68
+    """Landmarks of a frame (condition "landmarks")."""
     condition_width: int = 32
     """Values of the encoded condition of a frame."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.condition not in ("audio", "expression"):
-            raise InputError(f'condition must be "audio" or "expression"; got {self.condition!r}.')
 
     def encoder(self) -> AudioEncoder | ExpressionEncoder:
         """A new encoder of the condition."""
         if self.condition == "audio":
             return AudioEncoder(self.audio_width_in, self.condition_width)
+        if self.condition == "landmarks":
+            return AudioEncoder(3 * self.n_landmarks, self.condition_width, LANDMARK_WINDOW)
         return ExpressionEncoder(self.expression_width_in, self.condition_width)
 
 
@@ -165,6 +170,16 @@ class HeadField(nn.Module, ABC):
     def parameter_groups(self, lr: float, lr_net: float) -> list[dict[str, Any]]:
         """Optimiser groups: `lr` for tables, `lr_net` for networks."""
 
+    def reveal(self, share: float) -> None:
+        """Coarse-to-fine training: let the field see this share, 0 to 1, of what it sees when it is finished.
+
+        Raises:
+            InputError: this method has no such order.
+        """
+        raise InputError(
+            f"{self.kind} cannot be trained coarse to fine: set coarse_to_fine to 0 ({share:g} was asked)."
+        )
+
     def _optimiser_groups(
         self,
         tables: list[nn.Parameter],
@@ -197,14 +212,16 @@ class HeadField(nn.Module, ABC):
 
 
 class SpeechHead(HeadField):
-    """A head that listens to speech features, or in their place sees expression coefficients."""
+    """A head that listens to speech features, or in their place sees expression coefficients or landmarks."""
 
     condition_encoder: AudioEncoder | ExpressionEncoder
 
     def encode(self, inputs: Float[Tensor, "frames ..."]) -> Float[Tensor, "frames condition_width"]:
         """See :meth:`HeadField.encode` (SPEC 2.3)."""
-        wanted = 4 if self.config.condition == "audio" else 2
+        wanted = 2 if self.config.condition == "expression" else 4
         assert inputs.ndim == wanted, f"this head is driven by {self.config.condition}; {inputs.ndim} axes came"
+        if self.config.condition == "landmarks":
+            inputs = inputs.flatten(2)[..., None]
         encoded: Tensor = self.condition_encoder(inputs)
         return encoded
 

@@ -12,8 +12,12 @@ For a point x seen along direction d in a frame with landmarks p, eye e and appe
 
 Scales and shifts belong to a frame, so :class:`FoldedR2Talker` works them into W₁ and W₂: conditioning then costs nothing
 per sample.
+
+The paper's title names a progressive optimisation that neither its abstract nor the released code describes. Ours weights the
+levels of f while it trains (:func:`level_weights`), coarse ones first; the landmarks' grid is never masked.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -31,6 +35,8 @@ from loquent.ops.grid_encode import GridLayout
 
 _WIDTH = 64
 """Of the density net's hidden layers."""
+_FIRST_LEVELS = 4
+"""Levels of the grid over space that progressive optimisation shows from the start."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +71,23 @@ class R2TalkerConfig(HeadConfig):
         return GridLayout(3, self.levels, features, self.base, self.finest, self.log2_entries, self.table)
 
 
+def level_weights(levels: int, share: float) -> Float[Tensor, "levels"]:
+    """How much of each level progressive optimisation shows after `share` of its time, 0 to 1 (SPEC 7.4).
+
+    Level l has the weight ½(1 - cos π·clip(α - l, 0, 1)), with α rising from 4 to the number of levels.
+    """
+    first = min(_FIRST_LEVELS, levels)
+    alpha = first + (levels - first) * min(max(share, 0.0), 1.0)
+    return 0.5 * (1 - torch.cos(math.pi * (alpha - torch.arange(levels)).clamp(0, 1)))
+
+
 class R2TalkerHead(HeadField):
     """The field of a head; see the head of this file."""
 
     kind: ClassVar[str] = "r2_talker"
     config: R2TalkerConfig
+    level_weights: Tensor
+    """What each level of the grid over space is multiplied by [levels]."""
 
     def __init__(self, config: R2TalkerConfig) -> None:
         super().__init__()
@@ -81,6 +99,8 @@ class R2TalkerHead(HeadField):
         self.density_net = Mlp(self.grid.width + config.has_eye * config.eye_width, _WIDTH, _WIDTH, 1 + GEOMETRY)
         self.colour_net = Mlp(HARMONICS + GEOMETRY + config.code_width, 64, 3)
         self.codes = nn.Parameter(torch.randn(config.n_codes, config.code_width) * 0.1)
+        # Belongs to a moment of training, not to the model: a field that is made or loaded has all its levels.
+        self.register_buffer("level_weights", torch.ones(config.levels), persistent=False)
 
     def encode(self, inputs: Float[Tensor, "frames ..."]) -> Float[Tensor, "frames condition_width"]:
         """See :meth:`HeadField.encode`: features of all landmarks of each window."""
@@ -119,9 +139,17 @@ class R2TalkerHead(HeadField):
         """See :meth:`HeadField.density`."""
         return safe_exponential(self._hidden(positions, condition, frame_of_sample)[:, 0])
 
+    def reveal(self, share: float) -> None:
+        """See :meth:`HeadField.reveal`: weight the levels of the grid over space."""
+        self.level_weights.copy_(level_weights(self.config.levels, share))
+
+    def weight_of_features(self) -> Float[Tensor, "features"]:
+        """What each feature of a position is multiplied by: its level's weight."""
+        return self.level_weights.repeat_interleave(self.config.features)
+
     def _hidden(self, positions: Tensor, condition: HeadCondition, frame_of_sample: Tensor | None) -> Tensor:
         """Output of the density net [samples, 65]."""
-        values: Tensor = self.grid(positions)
+        values: Tensor = self.grid(positions) * self.weight_of_features()
         if self.config.has_eye:
             values = torch.cat([values, per_sample(condition.eye, frame_of_sample, len(positions))], dim=-1)
         *hidden_layers, last = self.density_net.weights
@@ -151,7 +179,8 @@ class FoldedR2Talker:
                 (1 + scale)[:, None] * weight for scale, weight in zip(scales, (first, second), strict=True)
             )
             from_eye = first[:, head.grid.width :] @ condition.eye[0] if head.config.has_eye else 0.0
-            self._first, self._first_bias = first[:, : head.grid.width].clone(), shifts[0] + from_eye
+            self._first = first[:, : head.grid.width] * head.weight_of_features()
+            self._first_bias = shifts[0] + from_eye
             self._second, self._second_bias = second, shifts[1].clone()
             colour_in, colour_out = head.colour_net.weights
             from_direction, from_geometry, from_code = torch.split(

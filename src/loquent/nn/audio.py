@@ -34,17 +34,17 @@ class AudioNet(nn.Module):
 class AudioAttention(nn.Module):
     """Weighted mean of the vectors around a frame, with weights computed from the vectors."""
 
-    def __init__(self, width: int = 32) -> None:
+    def __init__(self, width: int = 32, n_frames: int = CONTEXT_FRAMES) -> None:
         super().__init__()
         widths = (width, 16, 8, 4, 2, 1)
         self.convolutions = nn.Sequential()
         for before, after in itertools.pairwise(widths):
             self.convolutions.append(nn.Conv1d(before, after, kernel_size=3, padding=1))
             self.convolutions.append(nn.LeakyReLU(_SLOPE))
-        self.head = nn.Linear(CONTEXT_FRAMES, CONTEXT_FRAMES)
+        self.head = nn.Linear(n_frames, n_frames)
 
-    def forward(self, vectors: Float[Tensor, "frames 8 width"]) -> Float[Tensor, "frames width"]:
-        """One vector a frame, of the eight around it, which are in the order of time."""
+    def forward(self, vectors: Float[Tensor, "frames context width"]) -> Float[Tensor, "frames width"]:
+        """One vector a frame, of the `n_frames` around it, which are in the order of time."""
         scores = self.head(self.convolutions(vectors.transpose(1, 2)).squeeze(1))
         weights: Tensor = scores.softmax(dim=-1)
         return (weights[..., None] * vectors).sum(dim=1)
@@ -53,13 +53,13 @@ class AudioAttention(nn.Module):
 class AudioEncoder(nn.Module):
     """Speech features around a frame to its audio condition."""
 
-    def __init__(self, width_in: int, width_out: int = 32) -> None:
+    def __init__(self, width_in: int, width_out: int = 32, n_frames: int = CONTEXT_FRAMES) -> None:
         super().__init__()
         self.net = AudioNet(width_in, width_out)
-        self.attention = AudioAttention(width_out)
+        self.attention = AudioAttention(width_out, n_frames)
 
-    def forward(self, windows: Float[Tensor, "frames 8 width_in steps"]) -> Float[Tensor, "frames width_out"]:
-        """`windows[i]` are the windows of frames i-4 … i+3 (SPEC 1.6), zero outside the sound."""
+    def forward(self, windows: Float[Tensor, "frames context width_in steps"]) -> Float[Tensor, "frames width_out"]:
+        """`windows[i]` are the windows around frame i: of frames i-4 … i+3 where there are eight (SPEC 1.6), zero outside."""
         vectors = self.net(windows.flatten(0, 1)).unflatten(0, windows.shape[:2])
         attended: Tensor = self.attention(vectors)
         return attended

@@ -1,10 +1,38 @@
-"""From 3-D facial landmarks around a frame to the condition of R2-Talker (SPEC 7.3)."""
+"""3-D facial landmarks around a frame: their windows, and the condition that R2-Talker makes of them (SPEC 7.2, 7.3)."""
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from loquent.nn.grid import GridEncoder
 from loquent.ops.grid_encode import GridLayout
+
+LANDMARK_WINDOW = 5
+"""Frames of landmarks that R2-Talker looks at: two before, the frame, two after."""
+
+
+def landmark_windows(landmarks: Float[Tensor, "frames points axes"]) -> Float[Tensor, "frames window points axes"]:
+    """The landmarks of the frames around each of consecutive frames, zero outside the track (SPEC 7.2)."""
+    half = LANDMARK_WINDOW // 2
+    padded = torch.cat(
+        [torch.zeros_like(landmarks[:1])] * half + [landmarks] + [torch.zeros_like(landmarks[:1])] * half
+    )
+    return torch.stack([padded[k : k + len(landmarks)] for k in range(LANDMARK_WINDOW)], dim=1)
+
+
+def track_windows(
+    landmarks: Float[Tensor, "frames points axes"], frame_ids: Int[Tensor, "frames"]
+) -> Float[Tensor, "frames window points axes"]:
+    """As :func:`landmark_windows`, for frames at these places of the timeline, ascending: what lies between two of them is
+    interpolated, so that a window is always five consecutive moments."""
+    first = int(frame_ids[0])
+    places = torch.arange(first, int(frame_ids[-1]) + 1, device=frame_ids.device)
+    after = torch.searchsorted(frame_ids, places)
+    before = torch.where(frame_ids[after] == places, after, after - 1)
+    span = (frame_ids[after] - frame_ids[before]).clamp(min=1)
+    share = ((places - frame_ids[before]) / span).to(landmarks)
+    dense = torch.lerp(landmarks[before], landmarks[after], share[:, None, None])
+    return landmark_windows(dense)[frame_ids - first]
 
 
 class LandmarkEncoder(nn.Module):

@@ -53,8 +53,9 @@ class HeadTrainer(Learner[HeadField, VisibilityGrid | OccupancyGrid]):
         device: torch.device,
         seed: int,
     ) -> None:
-        """`inputs` are the lips' conditions of the store's frames: audio windows [frames, 8, width, 16], or expression
-        coefficients [frames, coefficients]; `predicted` are the coefficients that sound alone would give."""
+        """`inputs` are the lips' conditions of the store's frames: audio windows [frames, 8, width, 16], expression
+        coefficients [frames, coefficients], or windows of landmarks [frames, 5, points, 3]; `predicted` are those that sound
+        alone would give."""
         self.store = store
         self.camera = clip.camera
         self.preset = preset
@@ -78,6 +79,8 @@ class HeadTrainer(Learner[HeadField, VisibilityGrid | OccupancyGrid]):
 
     def step(self, stage: HeadStageConfig, progress: float) -> dict[str, float]:
         """One optimiser step of `stage`, `progress` of the way through it; returns the loss terms and the PSNR of its rays."""
+        if self.preset.coarse_to_fine > 0:
+            self.field.reveal(head_share(self.preset, stage, progress) / self.preset.coarse_to_fine)
         self._update_grid()
         self.set_rates(exponential(stage.lr_start, stage.lr_end, progress))
         follows_samples = stage.samples > 0 and stage.patch == 0
@@ -271,10 +274,14 @@ def paper_ramp(preset: Preset, stage: HeadStageConfig, progress: float) -> float
 
     It runs from 0 to 1 in the first stage; a later one goes on, that of `paper` from 0.8 to 1.
     """
+    return head_share(preset, stage, progress) / head_share(preset, stage, 1.0)
+
+
+def head_share(preset: Preset, stage: HeadStageConfig, progress: float) -> float:
+    """The share done of all of the head's training, after a share `progress` of `stage`."""
     lengths = [one.share if preset.minutes > 0 else one.steps for one in preset.head]
     number = preset.head.index(stage)
-    before = sum(lengths[:number])
-    return (before + progress * lengths[number]) / (before + lengths[number])
+    return (sum(lengths[:number]) + progress * lengths[number]) / sum(lengths)
 
 
 def _beside(flags: Bool[Tensor, "frames"], values: Float[Tensor, "all ..."]) -> Bool[Tensor, "frames ..."]:

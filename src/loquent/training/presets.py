@@ -1,11 +1,16 @@
-"""What a training run is told, as frozen values. `paper` follows the ER-NeRF paper and code (SPEC 4); `quick` is ours."""
+"""What a training run is told, as frozen values. `paper` follows the ER-NeRF paper and code (SPEC 4); `quick` is ours.
+
+`r2_talker` and `geneface` are the head of R2-Talker and what it is compared with, GeneFace on RAD-NeRF's grids, trained as
+`quick` is: faces that 3-D landmarks move (SPEC 7).
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from loquent.data.sampling import RegionMix
 from loquent.errors import InputError
+from loquent.face.canonical_landmarks import PointSet, Scale
 
 
 @dataclass(frozen=True)
@@ -61,10 +66,10 @@ class HeadStageConfig:
     eye_noise: float = 0.05
     """Half width of the uniform noise on the eye condition (SPEC 1.5)."""
     predicted: float = 0.0
-    """Share of frames whose expression is predicted from the sound, by a predictor that never saw them, instead of tracked:
-    so the field learns what to show when only sound speaks."""
+    """Share of frames whose expression or landmarks are predicted from the sound, by a predictor that never saw them,
+    instead of tracked: so the field learns what to show when only sound speaks."""
     condition_noise: float = 0.0
-    """Standard deviation of noise on the expression coefficients, in their own units."""
+    """Standard deviation of noise on expression coefficients or landmarks, in their own units."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +101,9 @@ class Preset:
 
     name: str
     """What `--preset` calls it."""
-    condition: Literal["audio", "expression"]
-    """What moves the lips while training: the sound itself (the paper), or the tracked expression, which a
-    predictor then learns from the sound (ours)."""
+    condition: Literal["audio", "expression", "landmarks"]
+    """What moves the lips while training: the sound itself (the paper), the tracked expression, which a predictor then learns
+    from the sound (ours), or tracked landmarks (R2-Talker)."""
     head: tuple[HeadStageConfig, ...]
     """The head's stages, in order."""
     torso: TorsoStageConfig | None
@@ -108,6 +113,12 @@ class Preset:
     released model has 12 `levels` a plane, the paper's text says 14."""
     brows: bool = False
     """Whether the head is told how high the brows are (ours), beside how far the eyes are closed (the paper)."""
+    landmarks: PointSet = "68"
+    """Which of the clip's landmarks (condition "landmarks")."""
+    landmark_scale: Scale = "one"
+    """One unit for all of their coordinates, as R2-Talker has, or one for each, as GeneFace."""
+    coarse_to_fine: float = 0.0
+    """Share of the head's training over which finer and finer levels of its grid come in; 0 = all from the start (SPEC 7.4)."""
     occupancy: Literal["density", "visibility"] = "density"
     """What marks a cell worth sampling: its density (the paper), or the weight it ever had in a pixel (ours)."""
     max_samples: int = 16
@@ -210,7 +221,22 @@ QUICK = Preset(
     minutes=8.0,
 )
 
-PRESETS = {preset.name: preset for preset in (QUICK, PAPER)}
+_LANDMARK_NOISE = 0.03
+"""Of the landmarks' range: about as much as the detector's own from frame to frame. Without it fine levels of the landmarks'
+grid tell training frames apart by that noise, and say nothing of other frames."""
+R2_TALKER = replace(
+    QUICK,
+    name="r2_talker",
+    condition="landmarks",
+    head=tuple(replace(stage, condition_noise=_LANDMARK_NOISE) for stage in QUICK.head),
+    method={"kind": "r2_talker", "has_eye": True},
+    coarse_to_fine=0.25,
+)
+R2_TALKER_AT_ONCE = replace(R2_TALKER, name="r2_talker_at_once", coarse_to_fine=0.0)
+R2_TALKER_DENSE = replace(R2_TALKER, name="r2_talker_dense", landmarks="dense")
+GENEFACE = replace(R2_TALKER, name="geneface", method={"kind": "rad_nerf"}, landmark_scale="each", coarse_to_fine=0.0)
+
+PRESETS = {preset.name: preset for preset in (QUICK, PAPER, R2_TALKER, R2_TALKER_AT_ONCE, R2_TALKER_DENSE, GENEFACE)}
 
 
 def preset_called(name: str) -> Preset:

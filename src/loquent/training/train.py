@@ -1,4 +1,4 @@
-"""From a clip folder to a portrait file: fit the lips, train the head, train the torso, write one file.
+"""From a clip folder to a portrait file: fit what moves the lips, train the head, train the torso, write one file.
 
 Read this file from top to bottom to know what training does; a stage's single step is in `head.py` and `torso.py`, the loop
 around it in `loop.py`.
@@ -36,6 +36,8 @@ from loquent.storage import file_digest, remove_abandoned, write_json
 from loquent.training.budget import Budget
 from loquent.training.checkpoints import CHECKPOINT, HEAD_DONE, Checkpoint
 from loquent.training.head import HeadTrainer
+from loquent.training.landmark_generator import LandmarkFit, fit_landmark_generator
+from loquent.training.landmarks import TrainingLandmarks, fit_landmarks
 from loquent.training.lips import LipFit, fit_lip_predictor
 from loquent.training.loop import run_stage, snapshot
 from loquent.training.presets import Preset, TorsoStageConfig
@@ -52,7 +54,14 @@ LOADING_SHARE = 1.6
 
 
 def train(
-    clip: Clip, out: Path, preset: Preset, *, minutes: float | None = None, seed: int = 0, device: str = "auto"
+    clip: Clip,
+    out: Path,
+    preset: Preset,
+    *,
+    minutes: float | None = None,
+    landmarks: Float[Tensor, "moments points 3"] | None = None,
+    seed: int = 0,
+    device: str = "auto",
 ) -> Portrait:
     """Train a portrait of `clip` and write it to `out`; a run that was interrupted goes on where it stopped.
 
@@ -64,17 +73,20 @@ def train(
         out: the portrait file to write.
         preset: what to do; see `loquent.training.presets`.
         minutes: time budget instead of the preset's; 0 = count the preset's steps.
+        landmarks: of every frame of the film's timeline, as another program measured them, instead of the clip's own; for
+            presets whose head is moved by landmarks.
         seed: of all random numbers.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for the best there is.
 
     Raises:
-        InputError: the run folder belongs to another run, or the device is not there.
+        InputError: the run folder belongs to another run, the device is not there, or the landmarks fit neither the clip nor
+            the preset.
         ClipError: a file of the clip is damaged.
         DivergenceError: training did not converge.
     """
     if minutes is not None:
         preset = replace(preset, minutes=minutes)
-    run = _Run(clip, out, preset, seed, find_device(device))
+    run = _Run(clip, out, preset, landmarks, seed, find_device(device))
     try:
         return run.finish()
     except ClipError:
@@ -85,12 +97,27 @@ def train(
 class _Run:
     """One training run: its folder, its clock and its stages."""
 
-    def __init__(self, clip: Clip, out: Path, preset: Preset, seed: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        clip: Clip,
+        out: Path,
+        preset: Preset,
+        measured: Float[Tensor, "moments points 3"] | None,
+        seed: int,
+        device: torch.device,
+    ) -> None:
         self.clip, self.out, self.preset, self.seed, self.device = clip, out, preset, seed, device
+        self.landmarks = fit_landmarks(clip, preset, measured) if preset.condition == "landmarks" else None
+        if measured is not None and self.landmarks is None:
+            raise InputError(
+                f"Landmarks were given, but the preset {preset.name!r} trains a head that {preset.condition} moves. "
+                "Choose the preset r2_talker or geneface, or leave the landmarks out."
+            )
         self.folder = out.with_name(out.name + ".run")
         self._claim_folder()
         self.frames = spread_frames(clip.train_frames, preset.max_frames)
         self.lips: LipFit | None = None
+        self.generator: LandmarkFit | None = None
         self.loading_s = 0.0
 
     def finish(self) -> Portrait:
@@ -98,6 +125,8 @@ class _Run:
         torch.manual_seed(self.seed)
         if self.preset.condition == "expression":
             self.lips = self._fit_lips()
+        if self.landmarks is not None:
+            self.generator = self._fit_generator(self.landmarks)
         curves = SummaryWriter(str(self.folder / "curves"))
         try:
             head = self._train_head(curves)
@@ -123,11 +152,40 @@ class _Run:
         parts = PARTS.get(self.clip.info.speech_kind)
         return fit_lip_predictor(windows, self.clip.track.expression[train_part], self.clip.info.fps, parts)
 
+    def _fit_generator(self, landmarks: TrainingLandmarks) -> LandmarkFit:
+        """The same path for heads that landmarks move."""
+        return fit_landmark_generator(
+            self.clip.speech_features(),
+            self.clip.track.frame_ids[: self.clip.info.n_train],
+            landmarks.landmarks,
+            self.clip.info.fps,
+            parts=PARTS.get(self.clip.info.speech_kind),
+        )
+
     def _head_inputs(self) -> Float[Tensor, "frames ..."]:
-        """What moves the lips in the training frames: tracked expression, or windows of sound."""
+        """What moves the lips in the training frames: tracked landmarks, tracked expression, or windows of sound."""
+        if self.landmarks is not None:
+            return self.landmarks.windows[list(self.frames)]
         if self.preset.condition == "expression":
             return self.clip.track.expression[list(self.frames)]
         return frame_contexts(self.clip.speech_features(), self.clip.track.frame_ids[list(self.frames)])
+
+    def _predicted(self) -> Float[Tensor, "frames ..."] | None:
+        """What sound alone would give in their place, by a fit that never saw the frame's neighbourhood."""
+        if self.lips is not None:
+            return self.lips.out_of_fold[list(self.frames)]
+        if self.landmarks is not None and self.generator is not None:
+            return self.landmarks.windows_of(self.generator.out_of_fold)[list(self.frames)]
+        return None
+
+    def _input_sizes(self) -> dict[str, int]:
+        """Sizes of :meth:`_head_inputs`, by their names in the heads' configs."""
+        if self.landmarks is not None:
+            return {"n_landmarks": self.landmarks.windows.shape[2]}
+        return {
+            "audio_width_in": speech_kind(self.clip.info.speech_kind).width,
+            "expression_width_in": self.clip.track.expression.shape[1],
+        }
 
     def _train_head(self, curves: SummaryWriter) -> HeadTrainer:
         started = time.monotonic()
@@ -137,16 +195,14 @@ class _Run:
         head = make_head(
             {
                 "condition": self.preset.condition,
-                "audio_width_in": speech_kind(self.clip.info.speech_kind).width,
-                "expression_width_in": self.clip.track.expression.shape[1],
+                **self._input_sizes(),
                 "eye_width": 1 + self.preset.brows,
                 "n_codes": max(N_CODES, self.clip.n_frames),
                 **self.preset.method,
             }
         )
-        predicted = self.lips.out_of_fold[list(self.frames)] if self.lips else None
         trainer = HeadTrainer(
-            self.clip, store, head, self._head_inputs(), predicted, self.preset, self.device, self.seed
+            self.clip, store, head, self._head_inputs(), self._predicted(), self.preset, self.device, self.seed
         )
         done = Checkpoint.load(self.folder / HEAD_DONE)
         if done is not None:
@@ -198,6 +254,8 @@ class _Run:
             track_frame_ids=self.clip.track.frame_ids,
             speech_kind=self.clip.info.speech_kind,
             lips=self.lips.predictor if self.lips else None,
+            landmark_basis=self.landmarks.basis if self.landmarks else None,
+            landmarks=self.generator.generator if self.generator else None,
             march=head.march,
             record={
                 "clip": self.clip.info.name,
@@ -208,7 +266,9 @@ class _Run:
                 "threads": torch.get_num_threads(),
                 "head_steps": head.n_steps,
                 "torso_steps": torso.n_steps if torso else 0,
-                "lip_correlation": [round(r, 3) for r in self.lips.correlation] if self.lips else [],
+                "lip_correlation": [round(r, 3) for r in fit.correlation]
+                if (fit := self.lips or self.generator)
+                else [],
                 "loquent": __version__,
                 "torch": torch.__version__,
                 "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -227,6 +287,7 @@ class _Run:
             "clip": str(self.clip.folder.resolve()),
             **{name: file_digest(self.clip.folder / name) for name in ("clip.json", "track.safetensors")},
             "preset": asdict(self.preset),
+            **({"landmarks": self.landmarks.digest} if self.landmarks else {}),
             "seed": self.seed,
             "device": self.device.type,  # its random numbers cannot go on on another one
         }
