@@ -58,9 +58,8 @@ _BASIS: dict[str, TensorKind] = {
     "centre": (torch.float32, ("points", 3)),
     "unit": (torch.float32, ("points", 3)),
     "limit": (torch.float32, ("points", 3)),
-    "numbers": (torch.int64, ("numbers",)),
 }
-"""Type and sizes of the arrays of a landmark basis; a mean face is there or not."""
+"""Type and sizes of the arrays that every landmark basis has; one of our own has a mean face and numbers of points as well."""
 
 
 @dataclass
@@ -439,9 +438,9 @@ def _basis_tensors(basis: LandmarkBasis | None) -> dict[str, Tensor]:
     """What the portrait file holds of a landmark basis, if there is one."""
     if basis is None:
         return {}
-    arrays = {"centre": basis.centre, "unit": basis.unit, "limit": basis.limit, "numbers": np.array(basis.numbers, int)}
+    arrays = {"centre": basis.centre, "unit": basis.unit, "limit": basis.limit}
     if basis.mean_face is not None:
-        arrays["mean_face"] = basis.mean_face
+        arrays |= {"mean_face": basis.mean_face, "numbers": np.array(basis.numbers, int)}
     return {name: torch.from_numpy(values) for name, values in arrays.items()}
 
 
@@ -451,8 +450,10 @@ def _basis(tensors: dict[str, Tensor]) -> LandmarkBasis | None:
         return None
     check_tensors(tensors, _BASIS)
     centre, unit, limit = (tensors[name].numpy() for name in ("centre", "unit", "limit"))
-    face = tensors["mean_face"].numpy() if "mean_face" in tensors else None
-    return LandmarkBasis(centre, unit, limit, tuple(tensors["numbers"].tolist()), face)
+    if "mean_face" not in tensors:
+        return LandmarkBasis(centre, unit, limit)
+    check_tensors(tensors, {"mean_face": (torch.float32, (478, 3)), "numbers": (torch.int64, (len(centre),))})
+    return LandmarkBasis(centre, unit, limit, tuple(tensors["numbers"].tolist()), tensors["mean_face"].numpy())
 
 
 def _landmark_generator(facts: dict[str, Any] | None, tensors: dict[str, Tensor]) -> LandmarkGenerator | None:

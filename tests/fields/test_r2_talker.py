@@ -51,7 +51,7 @@ def test_sizes_are_the_published_ones() -> None:
 
     assert count(R2TalkerHead(R2TalkerConfig())) == 9_022_640
     assert count(R2TalkerHead(R2TalkerConfig(has_eye=True))) == 9_022_704
-    assert R2TalkerConfig().layout(4).resolutions == (
+    assert R2TalkerConfig().space.resolutions == (
         32, 43, 56, 74, 98, 128, 169, 223, 295, 389, 512, 676, 892, 1177, 1553, 2048,
     )  # fmt: skip
 

@@ -182,7 +182,8 @@ def test_another_programs_landmarks_can_move_the_head(clip: Clip, tmp_path: Path
         words = ["evaluate", str(out), str(clip.folder), "--settings", "head", "--json", str(figures)]
         assert main([*words, "--landmarks", str(file)]) == 0
         assert json.loads(figures.read_text())["lips_from"] == "landmark file"
-        assert main(words) == 2, "the clip's own landmarks do not fit"
+        assert main(words) == 0
+        assert json.loads(figures.read_text())["lips_from"] == "sound"
     portrait, theirs = Portrait.load(out), another_programs(clip)
     right, wrong = (landmark_conditions(portrait, clip, moments) for moments in (theirs, theirs.flip(0)))
     assert not torch.allclose(right, wrong)
@@ -256,7 +257,6 @@ def test_a_generator_of_landmarks_makes_the_head_listen(clip: Clip, trained: Pat
     torch.testing.assert_close(torch.cat(parts), whole[[*range(7), 7, 9, 19]])
     assert portrait.landmarks.asked[1:] == [[*range(9)], [5, 6, 7, 8, 9, 10, 11], [17, 18, 19]]  # type: ignore[union-attr]
     loud = features * 1000
-    loud[20] = features.max()
     assert torch.equal(
         portrait.conditions(loud, torch.arange(12, 14)), portrait.conditions(10 * loud, torch.arange(12, 14))
     )

@@ -168,8 +168,8 @@ def _r2_talker_head(checkpoint: Checkpoint) -> HeadField:
         n_codes=1,
         code_width=_code_width(checkpoint, "individual_codes"),
     )
-    _check_layout(checkpoint, "encoder", config.layout(features))
-    _check_layout(checkpoint, "encoder_idexp_lm3d", config.layout(2))
+    _check_layout(checkpoint, "encoder", config.space)
+    _check_layout(checkpoint, "encoder_idexp_lm3d", config.landmarks)
     return _filled(R2TalkerHead(config), checkpoint.renamed(_R2_TALKER), checkpoint, "individual_codes")
 
 

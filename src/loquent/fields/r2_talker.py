@@ -60,15 +60,23 @@ class R2TalkerConfig(HeadConfig):
     base: int = 32
     """Coarsest resolution."""
     finest: int = 2048
-    """Finest resolution, per unit of `bound`."""
+    """Finest resolution of the grid over space, per unit of `bound`."""
+    landmark_finest: int = 2048
+    """Finest resolution of the landmarks' grid."""
     log2_entries: int = 16
     """Largest table of a level, as a power of two."""
     bound: float = 1.0
     """Half the width of the cube the grid over space covers, in volume units."""
 
-    def layout(self, features: int) -> GridLayout:
-        """Layout of a grid with this many values per entry."""
-        return GridLayout(3, self.levels, features, self.base, self.finest, self.log2_entries, self.table)
+    @property
+    def space(self) -> GridLayout:
+        """Layout of the grid over space."""
+        return GridLayout(3, self.levels, self.features, self.base, self.finest, self.log2_entries, self.table)
+
+    @property
+    def landmarks(self) -> GridLayout:
+        """Layout of the landmarks' grid."""
+        return GridLayout(3, self.levels, 2, self.base, self.landmark_finest, self.log2_entries, self.table)
 
 
 def level_weights(levels: int, share: float) -> Float[Tensor, "levels"]:
@@ -92,10 +100,10 @@ class R2TalkerHead(HeadField):
     def __init__(self, config: R2TalkerConfig) -> None:
         super().__init__()
         self.config = config
-        self.landmark_encoder = LandmarkEncoder(config.layout(2))
+        self.landmark_encoder = LandmarkEncoder(config.landmarks)
         width = config.window * config.n_landmarks * self.landmark_encoder.grid.width
         self.style_nets = nn.ModuleList(Mlp(width, 128, 128, 2 * _WIDTH) for _ in range(2))
-        self.grid = GridEncoder(config.layout(config.features), config.bound)
+        self.grid = GridEncoder(config.space, config.bound)
         self.density_net = Mlp(self.grid.width + config.has_eye * config.eye_width, _WIDTH, _WIDTH, 1 + GEOMETRY)
         self.colour_net = Mlp(HARMONICS + GEOMETRY + config.code_width, 64, 3)
         self.codes = nn.Parameter(torch.randn(config.n_codes, config.code_width) * 0.1)

@@ -222,14 +222,14 @@ QUICK = Preset(
 )
 
 _LANDMARK_NOISE = 0.03
-"""Of the landmarks' range: about as much as the detector's own from frame to frame. Without it fine levels of the landmarks'
-grid tell training frames apart by that noise, and say nothing of other frames."""
+"""Of the landmarks' range: about as much as the detector's own from frame to frame. Levels of the landmarks' grid that are
+finer than it tell training frames apart by that noise, and say nothing of other frames: hence `landmark_finest` below."""
 R2_TALKER = replace(
     QUICK,
     name="r2_talker",
     condition="landmarks",
-    head=tuple(replace(stage, condition_noise=_LANDMARK_NOISE) for stage in QUICK.head),
-    method={"kind": "r2_talker", "has_eye": True},
+    head=tuple(replace(stage, predicted=0.0, condition_noise=_LANDMARK_NOISE) for stage in QUICK.head),
+    method={"kind": "r2_talker", "has_eye": True, "landmark_finest": 64},
     coarse_to_fine=0.25,
 )
 R2_TALKER_AT_ONCE = replace(R2_TALKER, name="r2_talker_at_once", coarse_to_fine=0.0)
