@@ -3,7 +3,6 @@
 from functools import lru_cache
 
 import numpy as np
-from wordfreq import top_n_list
 
 N_WORDS = 6000
 _PINYIN_INITIALS = "b p m f d t n l g k h j q x zh ch sh r z c s"
@@ -22,6 +21,8 @@ def words(language: str) -> list[str]:
         rng = np.random.default_rng(2)
         consonants, signs = [chr(c) for c in range(0x0C15, 0x0C29)] + list("పఫబభమయరలవశసహ"), [*"ాిీుూెేైొోౌ", ""]
         return [_made_up(rng, consonants, signs, "", 3) for _ in range(N_WORDS)]
+    from wordfreq import top_n_list  # here: only making a corpus needs it, and it is not installed with the package
+
     return [word for word in top_n_list(language, N_WORDS) if not any(sign.isdigit() for sign in word)]
 
 
