@@ -33,22 +33,22 @@ def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clip:
     return Clip.open(clip.folder)
 
 
-def test_generators_are_scored_and_the_linear_one_beats_the_mean(clip: Clip, tmp_path: Path) -> None:
+def test_generators_are_scored_and_the_regressions_beat_the_mean(clip: Clip, tmp_path: Path) -> None:
     scores = compare_landmarks(clip, tmp_path / "out")
     assert [row.n_frames for row in scores["held out"]] == [11] * (len(LEARNERS) + 1)
     assert [row.n_frames for row in scores["folds"]] == [109] * (len(LEARNERS) + 1)
-    mean, nearest, linear, causal, *_ = scores["folds"]
-    assert linear.mouth_error < 0.5 * mean.mouth_error
+    mean, nearest, regressed, causal, *_ = scores["folds"]
+    assert regressed.mouth_error < 0.5 * mean.mouth_error
     assert causal.mouth_error == pytest.approx(mean.mouth_error, rel=0.1), "it hears sound.wav, which is noise"
     assert mean.speed < 0.05, "only from one fold to the next"
-    assert linear.lips is not None
-    assert linear.lips.correlation > 0.9
+    assert regressed.lips is not None
+    assert regressed.lips.correlation > 0.9
     assert len({row.name for row in scores["folds"]}) == len(scores["folds"])
     assert nearest.speed > 0.5
     told = json.loads((tmp_path / "out" / "landmarks.json").read_text())
-    assert told["scores"]["folds"][2]["error"] == linear.error
+    assert told["scores"]["folds"][2]["error"] == regressed.error
     report = (tmp_path / "out" / "landmarks.md").read_text()
-    assert f"| linear | {100 * linear.error:.2f} | {100 * linear.mouth_error:.2f} |" in report
+    assert f"| regressions | {100 * regressed.error:.2f} | {100 * regressed.mouth_error:.2f} |" in report
     assert "## 11 held-out frames" in report
 
 

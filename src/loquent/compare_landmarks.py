@@ -204,7 +204,7 @@ def _nearest(known: Known, sounds: Mapping[str, Sound], asked: Tensor, seed: int
     return {"nearest neighbour in sound": known.landmarks[nearest_neighbours(ours, theirs)]}
 
 
-def _linear(name: str, heard: str, listening: Listening) -> Learner:
+def _regressions(name: str, heard: str, listening: Listening) -> Learner:
     def learn(known: Known, sounds: Mapping[str, Sound], asked: Tensor, seed: int) -> dict[str, Prediction]:
         sound = sounds[heard]
         fit = fit_landmark_generator(
@@ -226,9 +226,9 @@ def _vae(known: Known, sounds: Mapping[str, Sound], asked: Tensor, seed: int) ->
 LEARNERS: tuple[Learner, ...] = (
     _mean,
     _nearest,
-    _linear("linear", "own", BOTH_SIDES),
-    _linear("linear, causal: log-mel", "log_mel", CAUSAL),
-    _linear("linear, causal: log-mel and phonetic_causal", "causal", CAUSAL),
+    _regressions("regressions", "own", BOTH_SIDES),
+    _regressions("regressions, causal: log-mel", "log_mel", CAUSAL),
+    _regressions("regressions, causal: log-mel and phonetic_causal", "causal", CAUSAL),
     _vae,
 )
 """What is compared, in the order of the tables' rows."""

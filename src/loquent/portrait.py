@@ -42,11 +42,12 @@ from loquent.speech.windows import STEPS_PER_FRAME, frame_contexts, frame_window
 from loquent.storage import TensorKind, check_frame_ids, check_tensors, remove_abandoned, write_bytes
 
 FORMAT = "loquent.portrait"
-VERSION = 4
+VERSION = 5
 _FIRST_LISTENING = 3
 """Earlier portraits that listen hear longer windows."""
 _FIRST_WITH_BROWS = 4
-"""1 knew only ER-NeRF's fields, always with a torso; before 4 the eye condition was one number. Both are read as well."""
+"""1 knew only ER-NeRF's fields, always with a torso; before 4 the eye condition was one number; before 5
+lips were predicted by linear regressions alone. All of these are read as well."""
 _MEASURED: dict[str, TensorKind] = {
     "background": (torch.uint8, ("rows", "columns", 3)),
     "track.world_from_camera": (torch.float32, ("frames", 4, 4)),

@@ -1,10 +1,12 @@
-"""The ridge from sound to lips: finds what is there, claims nothing where there is nothing."""
+"""The regressions from sound to lips: they find what is there, and claim nothing where there is nothing."""
 
 import numpy as np
 import pytest
 import torch
 
-from loquent.training.lips import _ridge_weights, fit_lip_predictor
+from loquent.nn.lip_predictor import LipPredictor
+from loquent.training import lips
+from loquent.training.lips import _fit_kernel, _ridge_weights, fit_lip_predictor, without_drift
 
 
 def made_up_speech(
@@ -58,14 +60,70 @@ def test_very_short_clips_give_a_finite_predictor(n_frames: int) -> None:
     assert torch.isfinite(fit.predictor(windows)).all()
 
 
-def test_parts_are_fitted_alone_and_averaged() -> None:
+def halves(predictor: LipPredictor, windows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the linear regressions and the kernel regression contribute, constants apart."""
+    linear = (windows.flatten(1) - predictor.mean) @ predictor.weight.T
+    return linear, predictor(windows) - linear - predictor.bias
+
+
+def test_parts_get_linear_regressions_of_their_own() -> None:
     windows, generator = made_up_speech(300)
     truth = (windows[:, 1, 12] + windows[:, 4, 12])[:, None] + torch.from_numpy(
         generator.standard_normal((300, 1))
     ).float()
     whole = fit_lip_predictor(windows, truth, 25.0, (2, 4))
     alone = [fit_lip_predictor(part, truth, 25.0) for part in (windows[:, :2], windows[:, 2:])]
-    mean = (alone[0].predictor(windows[:, :2]) + alone[1].predictor(windows[:, 2:])) / 2
-    torch.testing.assert_close(whole.predictor(windows), mean, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(whole.out_of_fold, (alone[0].out_of_fold + alone[1].out_of_fold) / 2)
+    mean = (halves(alone[0].predictor, windows[:, :2])[0] + halves(alone[1].predictor, windows[:, 2:])[0]) / 2
+    torch.testing.assert_close(halves(whole.predictor, windows)[0], mean, rtol=1e-4, atol=1e-5)
     assert whole.correlation[0] > max(one.correlation[0] for one in alone)
+
+
+def test_the_other_half_is_kernel_ridge_regression() -> None:
+    """Against its textbook solution in float64, with the scales taken from the definition and one strength on offer."""
+    windows, generator = made_up_speech(120)
+    wanted = generator.standard_normal((120, 2))
+    pieces = [windows[:, :2].flatten(1).double().numpy(), windows[:, 2:].flatten(1).double().numpy()]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lips, "KERNEL_STRENGTHS", (0.5,))
+        fit = _fit_kernel(pieces, wanted)
+    predictor = LipPredictor(
+        *(torch.zeros(shape) for shape in [(fit.scale.size,), (2, fit.scale.size)]),
+        *(torch.from_numpy(part).float() for part in (fit.bias, fit.scale)),
+        fit.examples,
+        torch.from_numpy(fit.answers).float(),
+    )
+    scaled = [piece / np.sqrt(np.square(piece - piece.mean(axis=0)).sum(axis=1).mean()) for piece in pieces]
+    inputs = np.concatenate(scaled, axis=1)
+    squared = np.square(inputs[:, None] - inputs[None]).sum(axis=2)
+    likeness = np.exp(-squared / np.median(np.sqrt(squared[np.triu_indices(120, 1)])) ** 2)
+    centring = np.eye(120) - 1 / 120  # ridge regression leaves the constant free
+    dual = np.linalg.solve(centring @ likeness @ centring + 0.5 * np.eye(120), wanted - wanted.mean(axis=0))
+    truth = centring @ likeness @ centring @ dual + wanted.mean(axis=0)
+    np.testing.assert_allclose(predictor(windows).numpy(), truth, atol=0.01)
+
+
+def test_a_mouth_that_no_line_describes_is_followed_better_than_by_lines_alone() -> None:
+    windows, _ = made_up_speech(900, width=2, steps=4)
+    truth = windows[:, :1, 1].abs()
+    fit = fit_lip_predictor(windows, truth, fps=25.0)
+    wanted = without_drift(truth.double().numpy(), 25.0)
+    linear = halves(fit.predictor, windows)[0].numpy()[:, 0]
+    assert abs(np.corrcoef(linear, wanted[:, 0])[0, 1]) < 0.3
+    assert fit.correlation[0] > 0.7
+
+
+def test_sound_unlike_the_clip_is_left_to_the_lines() -> None:
+    windows, _ = made_up_speech(200)
+    predictor = fit_lip_predictor(windows, windows[:, 0, :1], fps=25.0).predictor
+    linear, kernel = halves(predictor, windows[:3] + 100.0)
+    assert linear.abs().max() > 1.0
+    torch.testing.assert_close(kernel, torch.zeros_like(kernel), atol=1e-4, rtol=0)
+
+
+def test_long_clips_keep_a_bounded_number_of_examples() -> None:
+    windows, _ = made_up_speech(300)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lips, "MAX_EXAMPLES", 50)
+        fit = fit_lip_predictor(windows, windows[:, 2, 12:13], fps=25.0)
+    assert fit.predictor.examples.shape == (50, windows[0].numel())
+    assert fit.correlation[0] > 0.85

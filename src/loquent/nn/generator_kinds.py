@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from loquent.nn.landmark_generator import LandmarkGenerator, LinearLandmarks, LinearLandmarksConfig
+from loquent.nn.landmark_generator import LandmarkGenerator, RegressedLandmarks, RegressedLandmarksConfig
 from loquent.nn.motion_vae import MotionVae, MotionVaeConfig
 
 GENERATORS: dict[str, tuple[Callable[..., Any], Callable[[Any], LandmarkGenerator]]] = {
-    LinearLandmarks.kind: (LinearLandmarksConfig, LinearLandmarks),
+    RegressedLandmarks.kind: (RegressedLandmarksConfig, RegressedLandmarks),
     MotionVae.kind: (MotionVaeConfig, MotionVae),
 }
 """Sizes and generator of each kind."""

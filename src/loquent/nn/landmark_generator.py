@@ -1,4 +1,4 @@
-"""From speech features to the motion of 3-D facial landmarks: what every generator is, and the linear one.
+"""From speech features to the motion of 3-D facial landmarks: what every generator is, and the one by regression.
 
 R2-Talker is moved by landmarks and relies on a generator that was never released with it (SPEC 7.5). These are learned from the
 person's own clip; `loquent.nn.motion_vae` holds the other kind.
@@ -116,8 +116,8 @@ CAUSAL = Listening(4, 3)
 
 
 @dataclass(frozen=True)
-class LinearLandmarksConfig:
-    """Sizes of `LinearLandmarks`."""
+class RegressedLandmarksConfig:
+    """Sizes of `RegressedLandmarks`."""
 
     speech_width: int
     """Numbers in a step of speech features."""
@@ -129,19 +129,20 @@ class LinearLandmarksConfig:
     """Steps of sound heard for each frame."""
     steps_before: int = BOTH_SIDES.steps_before
     """How many of them lie before the frame."""
+    n_examples: int = 0
+    """Training frames whose sound is kept to compare with."""
 
 
-class LinearLandmarks(LandmarkGenerator):
-    """Ridge regression from a window of sound to principal landmark motions, held within the person's range."""
+class RegressedLandmarks(LandmarkGenerator):
+    """The lips' regressions, here to principal landmark motions, which are then held within the person's range."""
 
-    kind = "linear"
+    kind = "regression"
 
-    def __init__(self, config: LinearLandmarksConfig) -> None:
+    def __init__(self, config: RegressedLandmarksConfig) -> None:
         super().__init__()
         self.config = config
-        n_inputs, n_motions = config.speech_width * config.steps, config.n_motions
-        self.predictor = LipPredictor(torch.zeros(n_inputs), torch.zeros(n_motions, n_inputs), torch.zeros(n_motions))
-        self.motions = LandmarkMotions.empty(config.n_points, n_motions)
+        self.predictor = LipPredictor.empty(config.speech_width * config.steps, config.n_motions, config.n_examples)
+        self.motions = LandmarkMotions.empty(config.n_points, config.n_motions)
 
     @torch.no_grad()
     def generate(

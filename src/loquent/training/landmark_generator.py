@@ -1,4 +1,4 @@
-"""Fitting the linear path from sound to 3-D landmarks on a person's own clip."""
+"""Fitting the path from sound to 3-D landmarks on a person's own clip."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from loquent.errors import InputError
-from loquent.nn.landmark_generator import BOTH_SIDES, LandmarkMotions, LinearLandmarks, LinearLandmarksConfig, Listening
+from loquent.nn.landmark_generator import (
+    BOTH_SIDES,
+    LandmarkMotions,
+    Listening,
+    RegressedLandmarks,
+    RegressedLandmarksConfig,
+)
 from loquent.speech.windows import frame_windows
 from loquent.training.lips import fit_lip_predictor, without_drift
 
@@ -22,7 +28,7 @@ RANGE = (0.01, 0.99)
 class LandmarkFit:
     """A fitted generator and what cross-validation says about it."""
 
-    generator: LinearLandmarks
+    generator: RegressedLandmarks
     out_of_fold: Float[Tensor, "frames points 3"]
     """Landmarks of each training frame by a generator that never saw its neighbourhood."""
     correlation: tuple[float, ...]
@@ -39,7 +45,7 @@ def fit_landmark_generator(
     parts: tuple[int, ...] | None = None,
     n_motions: int = N_MOTIONS,
 ) -> LandmarkFit:
-    """Fit landmarks to the sound around each training frame: principal motions, and a ridge regression to each.
+    """Fit landmarks to the sound around each training frame: principal motions, and the lips' regressions to each.
 
     Slow drift is taken out as for the lips: no sound explains posture, and the generator holds its mean.
 
@@ -58,10 +64,15 @@ def fit_landmark_generator(
     motions = principal_motions(landmarks, fps, n_motions)
     windows = frame_windows(features, frame_ids, length=listening.steps, n_before=listening.steps_before)
     fit = fit_lip_predictor(windows, motions.coefficients(landmarks), fps, parts)
-    config = LinearLandmarksConfig(
-        features.shape[1], landmarks.shape[1], len(motions.low), listening.steps, listening.steps_before
+    config = RegressedLandmarksConfig(
+        features.shape[1],
+        landmarks.shape[1],
+        len(motions.low),
+        listening.steps,
+        listening.steps_before,
+        len(fit.predictor.examples),
     )
-    generator = LinearLandmarks(config)
+    generator = RegressedLandmarks(config)
     generator.motions, generator.predictor = motions, fit.predictor
     return LandmarkFit(generator, motions(fit.out_of_fold), fit.correlation)
 

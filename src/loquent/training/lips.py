@@ -1,7 +1,8 @@
-"""Fitting the path from sound to lips: ridge regression, its strength chosen by cross-validation on the training frames.
+"""Fitting the path from sound to lips on a person's training frames: a linear and a kernel ridge regression, and their mean.
 
-Features that lay several descriptions of the sound side by side get one regression each, and their mean is the prediction: each
-description has its own scale and its own noise, and errors that they do not share cancel.
+Both have a closed solution whose strength is chosen by cross-validation over stretches of time. Features that lay several
+descriptions of the sound side by side get one linear regression each, and the mean of these: each description has its own
+scale and its own noise, and errors that they do not share cancel.
 """
 
 from dataclasses import dataclass
@@ -12,12 +13,17 @@ from jaxtyping import Float
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
-from loquent.nn.lip_predictor import LipPredictor
+from loquent.nn.lip_predictor import LipPredictor, likenesses
 
 FOLDS = 5
 GUARD_FRAMES = 12
 """Frames left out on both sides of a fold, so that overlapping windows cannot carry its answers."""
 STRENGTHS = tuple(10.0**e for e in np.arange(1.0, 6.01, 0.5))
+"""Ridge strengths that the linear regressions may have."""
+KERNEL_STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+"""Those of the kernel regression."""
+MAX_EXAMPLES = 1024
+"""Most training frames whose sound is kept to compare with; more are evenly thinned out."""
 DRIFT_S = 1.0
 """Standard deviation of the smoothing whose result counts as posture or tracking drift, which no sound explains."""
 
@@ -48,13 +54,18 @@ def fit_lip_predictor(
     """
     wanted = without_drift(expression.double().numpy(), fps)
     pieces = torch.split(windows.double(), list(parts or [windows.shape[1]]), dim=1)
-    fits = [_fit_part(piece.flatten(1).numpy(), wanted) for piece in pieces]
+    descriptions = [piece.flatten(1).numpy() for piece in pieces]
+    fits = [_fit_linear(inputs, wanted, STRENGTHS) for inputs in descriptions]
     means, weights, held_out = zip(*fits, strict=True)
-    out_of_fold = np.mean(held_out, axis=0)
+    kernel = _fit_kernel(descriptions, wanted)
+    out_of_fold = (np.mean(held_out, axis=0) + kernel.out_of_fold) / 2
     predictor = LipPredictor(
         torch.from_numpy(np.concatenate(means)).float(),
-        torch.from_numpy(np.concatenate(weights).T / len(fits)).float(),
-        torch.from_numpy(wanted.mean(axis=0)).float(),
+        torch.from_numpy(np.concatenate(weights).T / len(fits) / 2).float(),
+        torch.from_numpy((wanted.mean(axis=0) + kernel.bias) / 2).float(),
+        torch.from_numpy(kernel.scale).float(),
+        kernel.examples,
+        torch.from_numpy(kernel.answers / 2).float(),
     )
     correlation = tuple(_correlation(a, b) for a, b in zip(out_of_fold.T, wanted.T, strict=True))
     return LipFit(predictor, torch.from_numpy(out_of_fold).float(), correlation)
@@ -65,28 +76,70 @@ def without_drift(signal: Float[np.ndarray, "frames *values"], fps: float) -> Fl
     return np.asarray(signal - gaussian_filter1d(signal, DRIFT_S * fps, axis=0, mode="nearest"))
 
 
-def _fit_part(inputs: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+@dataclass(frozen=True)
+class _KernelFit:
+    """What `LipPredictor` wants of the kernel regression, before the mean with the linear one."""
+
+    scale: np.ndarray  # [inputs]
+    examples: Tensor  # [examples, inputs], half precision
+    answers: np.ndarray  # [examples, coefficients]
+    bias: np.ndarray  # [coefficients]
+    out_of_fold: np.ndarray  # [frames, coefficients]
+
+
+def _fit_kernel(descriptions: list[np.ndarray], wanted: np.ndarray) -> _KernelFit:
+    """Ridge regression on likenesses to examples, made orthonormal (Williams and Seeger 2001, the Nyström method).
+
+    Where every frame is an example, this is kernel ridge regression. Descriptions count alike, and the kernel is as wide as
+    two frames differ in the median.
+    """
+    count = len(wanted)
+    scale = np.concatenate([np.full(inputs.shape[1], 1 / _spread(inputs)) for inputs in descriptions])
+    inputs = torch.from_numpy(np.concatenate(descriptions, axis=1) * scale)
+    chosen = np.unique(np.linspace(0, count - 1, min(count, MAX_EXAMPLES)).round().astype(int))
+    distances = torch.cdist(inputs[chosen], inputs[chosen])[tuple(np.triu_indices(len(chosen), 1))]
+    width = max(float(distances.median()) if distances.numel() else 0.0, 1e-9)
+    scale, inputs = scale / width, inputs / width
+    examples = inputs[chosen].half()
+    values, directions = np.linalg.eigh(likenesses(examples.double(), examples.double()).numpy())
+    is_there = values > 1e-8 * values[-1]
+    basis = directions[:, is_there] / np.sqrt(values[is_there])
+    mean, weights, out_of_fold = _fit_linear(
+        likenesses(inputs, examples.double()).numpy() @ basis, wanted, KERNEL_STRENGTHS
+    )
+    return _KernelFit(scale, examples, basis @ weights, wanted.mean(axis=0) - mean @ weights, out_of_fold)
+
+
+def _spread(inputs: np.ndarray) -> float:
+    """Root mean square distance of windows from their mean; 1 where they are all the same."""
+    spread = float(np.sqrt(np.square(inputs - inputs.mean(axis=0)).sum(axis=1).mean()))
+    return spread if spread > 0 else 1.0
+
+
+def _fit_linear(
+    inputs: np.ndarray, wanted: np.ndarray, strengths: tuple[float, ...]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean of the inputs, weights [inputs, coefficients], and out-of-fold predictions [frames, coefficients]."""
     count = len(inputs)
     folds = np.array_split(np.arange(count), min(FOLDS, count))
-    held_out = np.zeros((len(STRENGTHS), *wanted.shape))
+    held_out = np.zeros((len(strengths), *wanted.shape))
     for fold in folds:
         low, high = fold[0] - GUARD_FRAMES, fold[-1] + GUARD_FRAMES
         kept = np.concatenate([np.arange(0, max(low, 0)), np.arange(min(high + 1, count), count)])
         if kept.size >= 2:
-            held_out[:, fold] = _ridge_path(inputs[kept], wanted[kept], inputs[fold])
+            held_out[:, fold] = _ridge_path(inputs[kept], wanted[kept], inputs[fold], strengths)
     best = np.square(held_out - wanted).mean(axis=1).argmin(axis=0)
     mean = inputs.mean(axis=0)
-    weights = _ridge_weights(inputs - mean, wanted, np.array(STRENGTHS)[best])
+    weights = _ridge_weights(inputs - mean, wanted, np.array(strengths)[best])
     return mean, weights, np.take_along_axis(held_out, best[None, None, :], axis=0)[0]
 
 
-def _ridge_path(inputs: np.ndarray, wanted: np.ndarray, asked: np.ndarray) -> np.ndarray:
+def _ridge_path(inputs: np.ndarray, wanted: np.ndarray, asked: np.ndarray, strengths: tuple[float, ...]) -> np.ndarray:
     """Predictions for `asked` at every strength, shape [strengths, asked, coefficients], from one decomposition."""
     mean, offset = inputs.mean(axis=0), wanted.mean(axis=0)
     left, values, right = np.linalg.svd(inputs - mean, full_matrices=False)
     across, inner = (asked - mean) @ right.T, left.T @ (wanted - offset)
-    shrinkage = [values / (values**2 + strength) for strength in STRENGTHS]
+    shrinkage = [values / (values**2 + strength) for strength in strengths]
     predictions: np.ndarray = np.stack([(across * factor) @ inner + offset for factor in shrinkage])
     return predictions
 
