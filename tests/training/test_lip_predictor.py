@@ -31,6 +31,25 @@ def test_a_linear_mouth_is_recovered_out_of_fold() -> None:
     assert predicted[:, 1].std() < 0.4
 
 
+def test_what_is_heard_moves_in_full_and_noise_is_not_enlarged() -> None:
+    windows, generator = made_up_speech(900)
+    heard = windows[:, 2, 12]
+    truth = torch.stack([heard + torch.from_numpy(generator.standard_normal(900)).float(), torch.rand(900)], dim=1)
+    fit = fit_lip_predictor(windows, truth, fps=25.0)
+    share = (fit.out_of_fold.std(dim=0) / truth.std(dim=0)).tolist()
+    r = fit.correlation[0]
+    assert 0.4 < share[0] < 0.8
+    assert fit.gain[0] == pytest.approx(1 + r * (1 / share[0] - 1), rel=0.02)
+    assert fit.gain[1] < 1.25
+    rest = torch.from_numpy(without_drift(truth.double().numpy(), 25.0).mean(axis=0)).float()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lips, "LARGEST_GAIN", 1.0)
+        plain = fit_lip_predictor(windows, truth, fps=25.0)
+    torch.testing.assert_close(plain.out_of_fold, fit.out_of_fold)
+    enlarged = torch.tensor(fit.gain) * (plain.predictor(windows) - rest)
+    torch.testing.assert_close(fit.predictor(windows) - rest, enlarged, atol=1e-3, rtol=1e-3)
+
+
 def test_slow_drift_is_not_learned() -> None:
     windows, _ = made_up_speech(500)
     drift = torch.linspace(-2, 2, 500)
@@ -73,8 +92,13 @@ def test_parts_get_linear_regressions_of_their_own() -> None:
     ).float()
     whole = fit_lip_predictor(windows, truth, 25.0, (2, 4))
     alone = [fit_lip_predictor(part, truth, 25.0) for part in (windows[:, :2], windows[:, 2:])]
-    mean = (halves(alone[0].predictor, windows[:, :2])[0] + halves(alone[1].predictor, windows[:, 2:])[0]) / 2
-    torch.testing.assert_close(halves(whole.predictor, windows)[0], mean, rtol=1e-4, atol=1e-5)
+    parts = [
+        halves(one.predictor, part)[0] / one.gain[0]
+        for one, part in zip(alone, (windows[:, :2], windows[:, 2:]), strict=True)
+    ]
+    torch.testing.assert_close(
+        halves(whole.predictor, windows)[0], whole.gain[0] * (parts[0] + parts[1]) / 2, rtol=1e-4, atol=1e-5
+    )
     assert whole.correlation[0] > max(one.correlation[0] for one in alone)
 
 

@@ -24,6 +24,8 @@ KERNEL_STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Those of the kernel regression."""
 MAX_EXAMPLES = 1024
 """Most training frames whose sound is kept to compare with; more are evenly thinned out."""
+LARGEST_GAIN = 2.0
+"""Most by which a coefficient's prediction is enlarged."""
 DRIFT_S = 1.0
 """Standard deviation of the smoothing whose result counts as posture or tracking drift, which no sound explains."""
 
@@ -33,10 +35,16 @@ class LipFit:
     """A fitted predictor and what cross-validation says about it."""
 
     predictor: LipPredictor
+    """Its motion is enlarged, see `gain`."""
     out_of_fold: Float[Tensor, "frames coefficients"]
-    """Prediction for each training frame by a predictor that never saw its neighbourhood."""
+    """Prediction for each training frame by a predictor that never saw its neighbourhood; not enlarged, so that a field
+    which learns from it keeps the lips' true size."""
     correlation: tuple[float, ...]
     """Out-of-fold correlation of each coefficient, drift removed."""
+    gain: tuple[float, ...]
+    """By how much the prediction of each coefficient is enlarged. The least squared error is reached by moving less than lips
+    do, the less the less is known, and people see that. With a share s of the real motion and a correlation r, the
+    gain is 1 + r (1/s - 1): whole where the prediction is right, none where it is noise."""
 
 
 def fit_lip_predictor(
@@ -59,16 +67,18 @@ def fit_lip_predictor(
     means, weights, held_out = zip(*fits, strict=True)
     kernel = _fit_kernel(descriptions, wanted)
     out_of_fold = (np.mean(held_out, axis=0) + kernel.out_of_fold) / 2
+    correlation = tuple(_correlation(a, b) for a, b in zip(out_of_fold.T, wanted.T, strict=True))
+    gain = _gain(out_of_fold, wanted, np.array(correlation))
+    rest = wanted.mean(axis=0)
     predictor = LipPredictor(
         torch.from_numpy(np.concatenate(means)).float(),
-        torch.from_numpy(np.concatenate(weights).T / len(fits) / 2).float(),
-        torch.from_numpy((wanted.mean(axis=0) + kernel.bias) / 2).float(),
+        torch.from_numpy(gain[:, None] * np.concatenate(weights).T / len(fits) / 2).float(),
+        torch.from_numpy(rest + gain * (kernel.bias - rest) / 2).float(),
         torch.from_numpy(kernel.scale).float(),
         kernel.examples,
-        torch.from_numpy(kernel.answers / 2).float(),
+        torch.from_numpy(gain * kernel.answers / 2).float(),
     )
-    correlation = tuple(_correlation(a, b) for a, b in zip(out_of_fold.T, wanted.T, strict=True))
-    return LipFit(predictor, torch.from_numpy(out_of_fold).float(), correlation)
+    return LipFit(predictor, torch.from_numpy(out_of_fold).float(), correlation, tuple(gain.tolist()))
 
 
 def without_drift(signal: Float[np.ndarray, "frames *values"], fps: float) -> Float[np.ndarray, "frames *values"]:
@@ -150,6 +160,13 @@ def _ridge_weights(inputs: np.ndarray, wanted: np.ndarray, strengths: np.ndarray
     shrinkage = values[:, None] / (values[:, None] ** 2 + strengths)
     weights: np.ndarray = right.T @ (shrinkage * (left.T @ (wanted - wanted.mean(axis=0))))
     return weights
+
+
+def _gain(predicted: np.ndarray, wanted: np.ndarray, correlation: np.ndarray) -> np.ndarray:
+    """See `LipFit.gain`; one for each coefficient."""
+    share = predicted.std(axis=0) / np.maximum(wanted.std(axis=0), 1e-12)
+    gain: np.ndarray = 1 + correlation.clip(0, 1) * (1 / np.maximum(share, 1e-6) - 1)
+    return gain.clip(1, LARGEST_GAIN)
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:
