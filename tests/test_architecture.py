@@ -22,7 +22,7 @@ OWNERS = {
     "torchmetrics": set(),
     "torchvision": set(),
     "transformers": {"speech"},
-    "tyro": {"cli"},
+    "tyro": {"cli", "commands"},
 }
 """Third parties that only these parts may import; torchvision's and torchaudio's wheels do not load beside a CPU torch."""
 DISTRIBUTIONS = {"cv2": "opencv-contrib-python"}
@@ -146,10 +146,11 @@ def test_a_planted_violation_is_found(rules: Rules, part: str, planted: str, fau
     assert found[0].endswith(fault)
 
 
-def test_the_command_line_imports_parts_only_inside_functions(imports: list[Import]) -> None:
-    at_once = {found.module for found in imports if found.part == "cli" and not found.is_deferred}
+def test_commands_import_parts_only_inside_functions(imports: list[Import]) -> None:
+    at_once = {found.module for found in imports if found.part in ("cli", "commands") and not found.is_deferred}
     assert {module for module in at_once if module.startswith("loquent")} == {
         "loquent.__version__",
+        "loquent.commands",
         "loquent.config",
         "loquent.errors",
     }

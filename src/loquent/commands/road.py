@@ -1,0 +1,160 @@
+"""The road from a video to a talking film: doctor, prepare, train, render, and demo, which goes all of it."""
+
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from loquent.config import PrepareConfig
+from loquent.errors import InputError
+
+_PREPARE_DEFAULTS = PrepareConfig()
+
+
+def doctor(
+    video: Positional[Path], /, start_s: float = 0.0, end_s: float | None = None, json: Path | None = None
+) -> int:
+    """Say in seconds whether a video can become a portrait, and what to improve. Exit code 1 means no.
+
+    Example: loquent doctor me.mp4
+
+    Args:
+        video: the video to judge.
+        start_s: skip this much of its start, in seconds.
+        end_s: stop at this second; nothing = its end.
+        json: also write the findings to this file.
+    """
+    from loquent.prepare.doctor import examine
+    from loquent.prepare.judge import worst
+    from loquent.prepare.report import print_findings
+    from loquent.storage import write_json
+
+    findings = examine(video, start_s=start_s, end_s=end_s)
+    verdict = worst(findings)
+    print_findings(findings)
+    if json is not None:
+        facts = [finding.to_json() for finding in findings]
+        write_json(json, {"video": video.name, "verdict": verdict, "findings": facts})
+    return 1 if verdict == "no-go" else 0
+
+
+def prepare(
+    video: Positional[Path],
+    /,
+    out: Path,
+    config: Annotated[PrepareConfig, arg(name="")] = _PREPARE_DEFAULTS,
+) -> int:
+    """Turn a video into a clip folder. Run it again to resume: finished steps are kept.
+
+    Example: loquent prepare me.mp4 --out me_clip
+
+    Args:
+        video: a video of one person who faces a still camera and speaks, 20 seconds or longer.
+        out: the clip folder to make, or to finish.
+        config: sizes and times.
+    """
+    from loquent.prepare.report import Bars, print_clip
+    from loquent.prepare.steps import prepare_clip
+
+    with Bars() as bars:
+        clip = prepare_clip(video, out, config, bars)
+    print_clip(clip)
+    return 0
+
+
+def train(
+    clip: Positional[Path],
+    /,
+    out: Path,
+    preset: str = "quick",
+    minutes: float | None = None,
+    landmarks: Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+) -> int:
+    """Train a portrait on a clip folder. Run it again to resume; Ctrl-C loses nothing.
+
+    Example: loquent train me_clip --minutes 8 --out me.portrait
+
+    Args:
+        clip: a folder made by `loquent prepare`.
+        out: the portrait file to write, by custom NAME.portrait.
+        preset: quick (minutes on a CPU), paper (ER-NeRF's own schedule: for a GPU and hours), or a head that landmarks move:
+            r2_talker, the same without coarse-to-fine training (r2_talker_at_once) or with all points of the face
+            (r2_talker_dense), and geneface.
+        minutes: time budget instead of the preset's; 0 = the preset's steps, however long they take.
+        landmarks: GeneFace's aud_idexp.npy of this film, instead of the clip's own landmarks.
+        seed: of all random numbers.
+        device: cpu, cuda, or auto for the best there is.
+    """
+    from loquent.data.clip import Clip
+    from loquent.exchange.rad_folder import read_landmark_file
+    from loquent.training.presets import preset_called
+    from loquent.training.train import train as train_portrait
+
+    chosen = preset_called(preset)
+    if minutes is not None and not 0 <= minutes <= 60 * 24 * 30:
+        raise InputError(f"--minutes must lie between 0 and a month, but is {minutes}.")
+    if out.is_dir():
+        raise InputError(f"--out must name a file, but {out} is a folder. Example: --out {out / 'me.portrait'}")
+    measured = read_landmark_file(landmarks) if landmarks else None
+    train_portrait(Clip.open(clip), out, chosen, minutes=minutes, landmarks=measured, seed=seed, device=device)
+    print(f"Wrote {out}. Make it speak: loquent render {out} SPEECH.wav --out film.mp4")
+    return 0
+
+
+def render(
+    portrait: Positional[Path],
+    sound: Positional[Path],
+    /,
+    out: Path,
+    motion: Path | None = None,
+    size: int | None = None,
+    background: str | None = None,
+    still: float | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+) -> int:
+    """Make a portrait speak any sound: a film with that sound.
+
+    Example: loquent render me.portrait speech.wav --out film.mp4
+
+    Args:
+        portrait: a portrait file.
+        sound: any sound file, or a video file with sound.
+        out: the film to write (mp4), or the picture with --still.
+        motion: head motion, blinks and brows from this CSV or JSON file; `loquent inspect --motion` writes one to edit.
+        size: rows of the film; nothing = as trained.
+        background: a picture file, white, black, green, or #rrggbb; nothing = the clip's own background.
+        still: write only the picture at this second.
+        seed: another number gives another path through the clip's head motion.
+        device: cpu or cuda.
+    """
+    from loquent.portrait import Portrait
+    from loquent.speak import speak, speak_still
+
+    person = Portrait.load(portrait, device)
+    if still is not None:
+        speak_still(person, sound, out, at_s=still, motion=motion, size=size, background=background, seed=seed)
+    else:
+        speak(person, sound, out, motion=motion, size=size, background=background, seed=seed)
+    print(f"Wrote {out}.")
+    return 0
+
+
+def demo(out: Path = Path("demo"), seconds: float = 14.0, size: int = 256, minutes: float = 3.0, seed: int = 0) -> int:
+    """The whole road on an actor made by this program: film, clip, portrait, talking film, figures.
+
+    Example: loquent demo --out demo
+
+    Args:
+        out: the folder to write.
+        seconds: length of the actor's film.
+        size: rows and columns of its pictures.
+        minutes: training time.
+        seed: of the actor's motion and speech.
+    """
+    from loquent.demo import run_demo
+
+    run_demo(out, seconds=seconds, size=size, minutes=minutes, seed=seed)
+    return 0
