@@ -148,12 +148,8 @@ def test_a_planted_violation_is_found(rules: Rules, part: str, planted: str, fau
 
 def test_commands_import_parts_only_inside_functions(imports: list[Import]) -> None:
     at_once = {found.module for found in imports if found.part in ("cli", "commands") and not found.is_deferred}
-    assert {module for module in at_once if module.startswith("loquent")} == {
-        "loquent.__version__",
-        "loquent.commands",
-        "loquent.config",
-        "loquent.errors",
-    }
+    parts = {module.split(".")[1] for module in at_once if module.startswith("loquent.")}
+    assert parts == {"__version__", "commands", "config", "errors"}
 
 
 def test_parts_form_no_circle_when_imported(imports: list[Import]) -> None:

@@ -210,6 +210,24 @@ def test_render_refuses_what_is_no_sound_and_no_place(
     assert listing(tmp_path) == before
 
 
+def test_evaluate_and_compare_refuse_before_they_work(
+    capsys: pytest.CaptureFixture[str], stage: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    before = listing(tmp_path)
+    evaluate = ("evaluate", stage / "me.portrait", stage / "clip")
+    compare = ("compare", stage / "clip", "--out", tmp_path / "out")
+    voice = stage / "voice.wav"
+    assert "a file is wanted" in refusal(capsys, *evaluate, "--json", tmp_path)
+    assert "a folder is wanted" in refusal(capsys, *evaluate, "--json", tmp_path / "file" / "a.json")
+    assert "a folder is wanted" in refusal(capsys, *evaluate, "--sheet", tmp_path / "file" / "a.png")
+    assert "give one of them" in refusal(capsys, *evaluate, "--drive", voice, "--landmarks", tmp_path / "a.npy")
+    assert "--minutes above 0" in refusal(capsys, *compare, "--minutes", "nan")
+    assert "leave --steps" in refusal(capsys, *compare, "--landmarks", "--drive", voice)
+    assert "a folder is wanted" in refusal(capsys, *compare[:3], tmp_path / "file", "--landmarks")
+    assert listing(tmp_path) == before
+
+
 def test_a_full_disk(
     capsys: pytest.CaptureFixture[str], stage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,7 @@ from loquent.nn.landmark_generator import BOTH_SIDES, CAUSAL, Listening
 from loquent.progress import Progress
 from loquent.speech.kinds import PARTS, extract
 from loquent.speech.windows import frame_windows
-from loquent.storage import write_bytes, write_json
+from loquent.storage import check_folder_place, write_bytes, write_json
 from loquent.training.landmark_generator import fit_landmark_generator
 from loquent.training.lips import GUARD_FRAMES
 from loquent.training.motion_vae import fit_motion_vae
@@ -92,9 +92,10 @@ def compare_landmarks(clip: Clip, folder: Path, *, seed: int = 0) -> dict[str, l
         Scores on the held-out frames (``"held out"``) and out of fold on the training frames (``"folds"``).
 
     Raises:
-        InputError: the clip holds no frame back, or has too few training frames for folds.
+        InputError: the clip holds no frame back, or has too few training frames for folds; or `folder` is a file.
         ClipError: a file of the clip is damaged.
     """
+    check_folder_place(folder)
     if not clip.held_out_frames or len(clip.train_frames) < LEAST_TRAIN:
         raise InputError(
             f"The clip {clip.folder} has {len(clip.train_frames)} training and {len(clip.held_out_frames)} held-out "

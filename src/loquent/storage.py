@@ -50,6 +50,28 @@ def atomic_path(target: Path) -> Iterator[Path]:
         _remove(temporary)
 
 
+def check_file_place(target: Path) -> None:
+    """Check that the file `target` can be made where it is wanted, before hours are spent on its content.
+
+    Raises:
+        InputError: a folder is there already, or what should be a folder above it is a file.
+    """
+    if target.is_dir():
+        raise InputError(f"{target} is a folder, but a file is wanted there. Name a file in it, or another place.")
+    check_folder_place(target.absolute().parent)
+
+
+def check_folder_place(target: Path) -> None:
+    """Check that the folder `target` is there or can be made.
+
+    Raises:
+        InputError: it, or what should be a folder above it, is a file.
+    """
+    there = next(folder for folder in (target, *target.absolute().parents) if folder.exists())
+    if not there.is_dir():
+        raise InputError(f"{there} is a file, but a folder is wanted there. Name another place.")
+
+
 def remove_abandoned(target: Path) -> None:
     """Remove what processes that were killed left of the file or folder `target`; what belongs to running ones stays."""
     if not target.parent.is_dir():
@@ -70,7 +92,7 @@ def _named(target: Path, is_about: Callable[[OSError], bool]) -> Iterator[None]:
             raise
         raise OutputError(
             f"Cannot write {target}: {os.strerror(cause.errno)}. "
-            "Nothing was left half-written; free some space or choose another place with --out."
+            "Nothing was left half-written; free some space or choose another place."
         ) from cause
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
+from loquent.commands.road import MOST_MINUTES
 from loquent.errors import InputError
 
 
@@ -54,9 +55,16 @@ def evaluate(
     from loquent.exchange.rad_folder import read_landmark_file
     from loquent.portrait import Portrait
     from loquent.progress import Progress
+    from loquent.storage import check_file_place
 
     if drive is None and (phones is not None or size is not None):
         raise InputError("--phones and --size belong to --drive SOUND: without it the clip's own frames are measured.")
+    if drive is not None and landmarks is not None:
+        raise InputError(
+            "Either the sound of --drive moves the lips, or the file of --landmarks does: give one of them."
+        )
+    if json is not None:
+        check_file_place(json)
     person = Portrait.load(portrait, device)
     if drive is not None:
         with Progress("Evaluating", unit="frame") as bar:
@@ -115,7 +123,10 @@ def score(
     from loquent.evaluation.report import print_score, write_report
     from loquent.evaluation.score import score as measure
     from loquent.progress import Progress
+    from loquent.storage import check_file_place
 
+    if json is not None:
+        check_file_place(json)
     with Progress("Scoring", unit="frame") as bar:
         figures = measure(
             video,
@@ -161,12 +172,14 @@ def compare(
         phones: when which phone is spoken in it, as in `loquent evaluate`; nothing = as the phonetic encoder hears it.
         preset: quick (tracked lips, minutes on a CPU) or paper (the papers' own recipe, for a GPU).
         landmarks: compare generators of landmarks from sound instead, into landmarks.md and landmarks.json; takes minutes on
-            the CPU; of the other options only --out and --seed count.
+            the CPU, whatever --minutes, --preset and --device say.
         seed: of all random numbers.
         device: cpu, cuda, or auto for the best there is.
     """
     from loquent.data.clip import Clip
 
+    if landmarks and (steps or systems or drive or phones):
+        raise InputError("With --landmarks no system is trained: leave --steps, --systems, --drive and --phones out.")
     if landmarks:
         from loquent.compare_landmarks import compare_landmarks
 
@@ -177,8 +190,10 @@ def compare(
     from loquent.compare import compare as measure
     from loquent.training.presets import preset_called
 
-    if steps < 0 or (steps == 0 and minutes <= 0):
-        raise InputError(f"A comparison needs --minutes or --steps above 0, but got {minutes:g} and {steps}.")
+    if steps < 0 or (steps == 0 and not 0 < minutes <= MOST_MINUTES):
+        raise InputError(
+            f"A comparison needs --steps above 0, or --minutes above 0 and up to a month, but got {steps} and {minutes:g}."
+        )
     chosen = preset_called(preset)
     chosen = with_steps(chosen, steps) if steps else replace(chosen, minutes=minutes)
     chosen_systems = systems or tuple(SYSTEMS)

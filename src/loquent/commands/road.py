@@ -9,6 +9,8 @@ from loquent.config import PrepareConfig
 from loquent.errors import InputError
 
 _PREPARE_DEFAULTS = PrepareConfig()
+MOST_MINUTES = 60 * 24 * 30
+"""Of one training: a month."""
 
 
 def doctor(
@@ -89,14 +91,14 @@ def train(
     """
     from loquent.data.clip import Clip
     from loquent.exchange.rad_folder import read_landmark_file
+    from loquent.storage import check_file_place
     from loquent.training.presets import preset_called
     from loquent.training.train import train as train_portrait
 
     chosen = preset_called(preset)
-    if minutes is not None and not 0 <= minutes <= 60 * 24 * 30:
+    if minutes is not None and not 0 <= minutes <= MOST_MINUTES:
         raise InputError(f"--minutes must lie between 0 and a month, but is {minutes}.")
-    if out.is_dir():
-        raise InputError(f"--out must name a file, but {out} is a folder. Example: --out {out / 'me.portrait'}")
+    check_file_place(out)
     measured = read_landmark_file(landmarks) if landmarks else None
     train_portrait(Clip.open(clip), out, chosen, minutes=minutes, landmarks=measured, seed=seed, device=device)
     print(f"Wrote {out}. Make it speak: loquent render {out} SPEECH.wav --out film.mp4")

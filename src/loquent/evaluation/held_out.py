@@ -29,6 +29,7 @@ from loquent.media.rates import SAMPLE_RATE_HZ
 from loquent.nn.landmarks import track_windows
 from loquent.portrait import Portrait
 from loquent.speech.kinds import speech_kind
+from loquent.storage import check_file_place, check_folder_place
 
 Setting = Literal["head", "full"]
 """``head``: the rendered head over the real torso and background, as the papers measure it. ``full``: all rendered."""
@@ -84,12 +85,14 @@ def check_places(sheet: Path | None, frames_dir: Path | None) -> None:
     """Check that a contact sheet and frames can be written there, before hours are spent.
 
     Raises:
-        InputError: `sheet` is no PNG or JPEG, or `frames_dir` is a file.
+        InputError: `sheet` is no PNG or JPEG, or one of the places is taken by something else.
     """
     if sheet is not None and sheet.suffix not in (".png", ".jpg"):
         raise InputError(f"The contact sheet is written as .png or .jpg, not as {sheet.name!r}.")
-    if frames_dir is not None and frames_dir.exists() and not frames_dir.is_dir():
-        raise InputError(f"The frames are written into a folder, but {frames_dir} is a file. Name another place.")
+    if sheet is not None:
+        check_file_place(sheet)
+    if frames_dir is not None:
+        check_folder_place(frames_dir)
 
 
 def lip_source(portrait: Portrait, measured: Float[Tensor, "moments points 3"] | None = None) -> LipSource:

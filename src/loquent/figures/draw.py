@@ -15,6 +15,7 @@ from loquent.figures.subject import Moments, Subject, choose_moments
 from loquent.figures.surfaces import draw_surfaces
 from loquent.portrait import Portrait
 from loquent.progress import Progress
+from loquent.storage import check_folder_place
 
 Draw = Callable[[Sequence[Subject], Clip, Moments], tuple[Panels | None, list[str]]]
 FIGURES: Mapping[str, Draw] = MappingProxyType(
@@ -50,8 +51,7 @@ def draw_figures(
     unknown = sorted(set(names) - set(FIGURES))
     if unknown or not names or not portraits:
         raise InputError(f"There is no figure {', '.join(unknown) or 'named'}. There is: {', '.join(FIGURES)}.")
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"Figures are written into a folder, but {folder} is a file. Name another place.")
+    check_folder_place(folder)
     for portrait in portraits.values():
         check_pair(portrait, clip, ("full",))
     subjects = [Subject(name, portrait, conditions(portrait, clip)) for name, portrait in portraits.items()]

@@ -170,7 +170,7 @@ class VideoWriter:
             reason = "the disk is full" if cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else cause.strerror
             raise OutputError(
                 f"Cannot write {self._path}: {reason}. "
-                "Nothing was left half-written; free some space or choose another place with --out."
+                "Nothing was left half-written; free some space or choose another place."
             ) from cause
 
     def _abandon(self, error: BaseException) -> None:
