@@ -22,7 +22,7 @@ from loquent.evaluation.report import print_other_voice, write_report
 from loquent.evaluation.syncnet import SyncScore
 from loquent.face.landmarks import LandmarkTrack
 from loquent.media.audio import write_wav
-from loquent.media.images import read_image
+from loquent.media.images import read_image, write_image
 from loquent.media.rates import FPS, SAMPLE_RATE_HZ
 from loquent.media.writer import VideoWriter
 from loquent.speech.phones import write_phones
@@ -164,7 +164,7 @@ def test_a_film_of_the_speaker_adds_their_lips(
 
 @pytest.mark.usefixtures("_real_lips")
 def test_syncnet_sees_the_pictures_that_were_rendered(
-    clip: Clip, voice: tuple[Path, Path, np.ndarray], monkeypatch: pytest.MonkeyPatch
+    clip: Clip, voice: tuple[Path, Path, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sound, phones, opening = voice
     seen: list[list[int]] = []
@@ -185,6 +185,11 @@ def test_syncnet_sees_the_pictures_that_were_rendered(
     row = measure_other_voice(make_random_portrait(clip), clip, sound, phones).row("head")
     assert (row.sync_confidence, row.sync_distance) == (6.5, 7.5)
     assert seen == [[round(20 + 200 * float(value)) for value in opening]]
+
+    write_image(tmp_path / f"{N_FRAMES:06d}_head.png", np.zeros((32, 32, 3), np.uint8))
+    rendered(monkeypatch, opening)
+    measure_other_voice(make_random_portrait(clip), clip, sound, phones, frames_dir=tmp_path)
+    assert len(seen[-1]) == N_FRAMES, "what a longer sound left in the folder is no picture of this one"
 
 
 @pytest.mark.usefixtures("_level_faces")

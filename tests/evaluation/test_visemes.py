@@ -7,23 +7,23 @@ from scipy.stats import rankdata
 from loquent.actor.script import lip_shapes, make_script
 from loquent.evaluation.visemes import LipRange, usual_opening, visemes
 from loquent.speech.articulation import LIP_SHAPES, classes_of_ipa
-from loquent.speech.phones import Stretch
+from loquent.speech.phones import Segment
 from loquent.speech.phonetic_net import CLASSES
 
 FPS = 25.0
 
 
-def random_stretches(generator: np.random.Generator, seconds: float) -> list[Stretch]:
+def random_segments(generator: np.random.Generator, seconds: float) -> list[Segment]:
     found, now = [], 0.0
     while now < seconds:
         end = now + float(generator.uniform(0.01, 0.2))
         name = str(generator.choice(["bilabial", "bilabial", "a", "i", "u", "e", "s", "silence"]))
-        found.append(Stretch(now, end, name, name))
+        found.append(Segment(now, end, name, name))
         now = end
     return found
 
 
-def in_frames(item: Stretch, tolerance: float, n_frames: int) -> list[int]:
+def in_frames(item: Segment, tolerance: float, n_frames: int) -> list[int]:
     low, high = item.start_s - tolerance / FPS, item.end_s + tolerance / FPS
     return [k for k in range(n_frames) if low - 1e-9 <= k / FPS <= high + 1e-9]
 
@@ -34,15 +34,15 @@ def test_figures_are_those_of_plain_loops(seed: int) -> None:
     n_frames = 250
     opening = generator.uniform(0.0, 0.3, n_frames)
     opening[generator.random(n_frames) < 0.2] = np.nan
-    stretches = random_stretches(generator, n_frames / FPS + 0.3)
+    segments = random_segments(generator, n_frames / FPS + 0.3)
     person = LipRange(rest=0.02, wide=0.22, lowest=0.0, highest=0.25)
-    found = visemes(opening, stretches, person, FPS)
+    found = visemes(opening, segments, person, FPS)
 
     relative = [(value - 0.02) / 0.2 for value in opening]
     seen = sorted(value for value in relative if not np.isnan(value))
     place = 0.25 * (len(seen) - 1)
     quarter = seen[int(place)] + (place % 1) * (seen[int(place) + 1] - seen[int(place)])
-    spans = [in_frames(item, 1, n_frames) for item in stretches if item.name == "bilabial"]
+    spans = [in_frames(item, 1, n_frames) for item in segments if item.name == "bilabial"]
     spans = [span for span in spans if any(not np.isnan(relative[k]) for k in span)]
     assert found.n_bilabials == len(spans) > 5
     for recall, level in ((found.met, quarter), (found.shut, 0.25)):
@@ -56,7 +56,7 @@ def test_figures_are_those_of_plain_loops(seed: int) -> None:
         assert recall.chance_high == pytest.approx(np.quantile(shares[1:], 0.95))
 
     means: dict[str, list[float]] = {}
-    for item in stretches:
+    for item in segments:
         inside = in_frames(item, 0, n_frames) or [round((item.start_s + item.end_s) / 2 * FPS)]
         known = [relative[k] for k in inside if k < n_frames and not np.isnan(relative[k])]
         if known:
@@ -74,23 +74,23 @@ def test_figures_are_those_of_plain_loops(seed: int) -> None:
     assert found.viseme_order == pytest.approx(np.corrcoef(ranks)[0, 1])
 
 
-def actor_lips() -> tuple[np.ndarray, list[Stretch]]:
+def actor_lips() -> tuple[np.ndarray, list[Segment]]:
     """How far the actor's script parts the lips in each frame, and its sounds."""
     script = make_script(24.0, seed=3)
     shapes = lip_shapes(script.spoken, np.arange(script.n_frames) / FPS)
     ipa = {"_": "", "@": "ə", "S": "ʃ"}
     return shapes[:, 0] + 0.3 * shapes[:, 1], [
-        Stretch(item.start_s, item.end_s, name, item.phone)
+        Segment(item.start_s, item.end_s, name, item.phone)
         for item in script.spoken
         for name in (classes_of_ipa(ipa.get(item.phone, item.phone)) or ["silence"])
     ]
 
 
 def test_lips_that_follow_the_script_close_and_open_where_it_says() -> None:
-    opening, stretches = actor_lips()
+    opening, segments = actor_lips()
     person = LipRange.of(opening)
     assert person is not None
-    found = visemes(opening, stretches, person, FPS)
+    found = visemes(opening, segments, person, FPS)
     assert found.n_bilabials > 15
     assert found.shut is not None
     assert found.shut.share > 0.95
@@ -106,12 +106,12 @@ def test_lips_that_follow_the_script_close_and_open_where_it_says() -> None:
 
 
 def test_lips_of_another_moment_reach_chance_and_no_more() -> None:
-    opening, stretches = actor_lips()
+    opening, segments = actor_lips()
     person = LipRange.of(opening)
     assert person is not None
     shares, bounds = [], []
     for shift in range(50, 550, 25):
-        found = visemes(np.roll(opening, shift), stretches, person, FPS)
+        found = visemes(np.roll(opening, shift), segments, person, FPS)
         assert found.met is not None
         assert found.met.chance is not None
         shares.append(found.met.share)
@@ -120,10 +120,10 @@ def test_lips_of_another_moment_reach_chance_and_no_more() -> None:
 
 
 def test_lips_that_never_move_close_never_or_always() -> None:
-    _, stretches = actor_lips()
+    _, segments = actor_lips()
     person = LipRange(0.0, 1.0, 0.0, 1.0)
     for level, share in ((0.125, 1.0), (0.5, 0.0)):
-        found = visemes(np.full(600, level), stretches, person, FPS)
+        found = visemes(np.full(600, level), segments, person, FPS)
         assert found.shut is not None
         assert found.shut.share == found.shut.chance == found.shut.chance_high == share
         assert found.vowel_order == 0.5
@@ -132,16 +132,16 @@ def test_lips_that_never_move_close_never_or_always() -> None:
 
 def test_too_few_phones_say_nothing() -> None:
     person = LipRange(0.0, 1.0, 0.0, 1.0)
-    stretches = [Stretch(0.1 * k, 0.1 * k + 0.05, name, name) for k, name in enumerate(("bilabial", "a", "i"))]
-    found = visemes(np.full(100, 0.4), stretches, person, FPS)
+    segments = [Segment(0.1 * k, 0.1 * k + 0.05, name, name) for k, name in enumerate(("bilabial", "a", "i"))]
+    found = visemes(np.full(100, 0.4), segments, person, FPS)
     assert found.n_bilabials == found.n_open_vowels == found.n_close_vowels == 1
     assert found.met is found.shut is found.open_vowels is found.close_vowels is found.vowel_order is None
-    assert visemes(np.full(100, np.nan), stretches, person, FPS).n_bilabials == 0
+    assert visemes(np.full(100, np.nan), segments, person, FPS).n_bilabials == 0
 
 
 def test_usual_lips_take_the_course_of_the_table() -> None:
     """A long a between silences: the table's values inside, half way at its edges, nothing before the sound."""
-    found = usual_opening([Stretch(1.0, 2.0, "a", "a"), Stretch(2.0, 3.0, "bilabial", "p")], 100, FPS)
+    found = usual_opening([Segment(1.0, 2.0, "a", "a"), Segment(2.0, 3.0, "bilabial", "p")], 100, FPS)
     silence, a, p = (LIP_SHAPES[name][0] for name in ("silence", "a", "bilabial"))
     assert found.shape == (100,)
     np.testing.assert_allclose(found[[0, 20, 90]], silence, atol=1e-3)

@@ -82,7 +82,7 @@ SHORT_GRID = """"ooTextFile"
 
 
 def spans(path: Path) -> list[tuple[float, float, str]]:
-    return [(item.start_s, item.end_s, item.name) for item in read_phones(path).stretches]
+    return [(item.start_s, item.end_s, item.name) for item in read_phones(path).segments]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_the_alphabet_follows_from_all_names_together(tmp_path: Path) -> None:
         assert read_phones(tmp_path / "a.csv").unknown == ("spn",)
 
 
-def test_a_diphthong_is_two_stretches_and_an_unknown_name_is_told(tmp_path: Path) -> None:
+def test_a_diphthong_is_two_segments_and_an_unknown_name_is_told(tmp_path: Path) -> None:
     write_phones(tmp_path / "a.csv", [(0.0, 0.2, "aɪ"), (0.2, 0.3, "??"), (0.3, 0.4, "tʃ")])
     found = read_phones(tmp_path / "a.csv")
     assert spans(tmp_path / "a.csv") == [(0, 0.1, "a"), (0.1, 0.2, "i"), (0.3, 0.4, "sh")]
@@ -160,7 +160,7 @@ def test_heard_phones_are_the_runs_of_the_likeliest_class(monkeypatch: pytest.Mo
     monkeypatch.setattr(module, "extract", lambda *_: posteriors)
     found = hear_phones(np.zeros(3200, np.float32))
     assert found.source == "heard"
-    assert [(item.start_s, item.end_s, item.name) for item in found.stretches] == [
+    assert [(item.start_s, item.end_s, item.name) for item in found.segments] == [
         (0.0, 0.05, "silence"),
         (0.05, 0.09, "bilabial"),
         (0.11, 0.17, "bilabial"),

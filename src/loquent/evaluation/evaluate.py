@@ -215,11 +215,10 @@ def _notes(portrait: Portrait, clip: Clip, source: LipSource) -> Iterator[str]:
     elif source == "landmark file":
         yield "The lips were moved by the landmarks of a file, not by sound."
     record = portrait.record
-    trained_on = record.get("clip")
-    if trained_on is None:
+    if record.get("clip") is None:
         yield "The portrait does not say which clip trained it; these frames may have."
-    elif trained_on != clip.info.name:
-        yield f"The portrait was trained on the clip {trained_on!r}, not on {clip.info.name!r}."
+    elif (note := held_out.other_clip_note(portrait, clip)) is not None:
+        yield note
     elif record.get("train_frames", 0) > clip.info.n_train:
         yield (
             f"The portrait was trained on the first {record['train_frames']} frames, so it has seen some of these, "

@@ -95,6 +95,14 @@ def check_places(sheet: Path | None, frames_dir: Path | None) -> None:
         check_folder_place(frames_dir)
 
 
+def other_clip_note(portrait: Portrait, clip: Clip) -> str | None:
+    """What a reader must know where the portrait says that another clip trained it; None where it does not."""
+    trained_on = portrait.record.get("clip")
+    if trained_on in (None, clip.info.name):
+        return None
+    return f"The portrait was trained on the clip {trained_on!r}, not on {clip.info.name!r}."
+
+
 def lip_source(portrait: Portrait, measured: Float[Tensor, "moments points 3"] | None = None) -> LipSource:
     """What moves the lips of the pictures that are compared."""
     if measured is not None:

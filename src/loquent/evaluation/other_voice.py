@@ -22,18 +22,16 @@ from torch import Tensor
 
 from loquent import __version__
 from loquent.data.clip import Clip
-from loquent.data.frame_store import spread_frames
 from loquent.errors import InputError
 from loquent.evaluation import held_out
+from loquent.evaluation.driven_lips import DrivenRow, driven_row, with_speaker
 from loquent.evaluation.held_out import Picture, Setting
-from loquent.evaluation.lip_sync import LipSync, lip_sync
-from loquent.evaluation.lmd import eye_distance_px, mouth_distance_px
 from loquent.evaluation.networks import SYNC, MetricNetworks, open_networks
-from loquent.evaluation.scores import finite
-from loquent.evaluation.sheet import COLUMNS, Moment, Shown, draw_moments
-from loquent.evaluation.silence import opening_in_silence, silent_frames
+from loquent.evaluation.phone_sheet import Moment, Shown, choose_moments, draw_moments
+from loquent.evaluation.scores import finite, ms_per_frame
+from loquent.evaluation.silence import silent_frames
 from loquent.evaluation.syncnet import sync_score
-from loquent.evaluation.visemes import LEAST_FRAMES, WIDE_PERCENTILE, LipRange, Visemes, usual_opening, visemes
+from loquent.evaluation.visemes import LEAST_FRAMES, LipRange
 from loquent.face.landmarks import LandmarkTrack, detect_all
 from loquent.face.lips import lip_opening
 from loquent.geometry.cameras import Camera
@@ -43,9 +41,8 @@ from loquent.media.probe import probe
 from loquent.media.rates import FPS, SAMPLE_RATE_HZ
 from loquent.media.video import read_frames
 from loquent.portrait import Portrait, device_name
-from loquent.speech.articulation import CLOSE_VOWELS, OPEN_VOWELS
 from loquent.speech.kinds import extract, speech_kind
-from loquent.speech.phones import Phones, Stretch, hear_phones, read_phones
+from loquent.speech.phones import Phones, hear_phones, read_phones
 
 PERSON, SPEAKER, SHUFFLED = "person", "speaker", "shuffled"
 MOST_REAL_FRAMES = 1500
@@ -55,41 +52,6 @@ CONDITION_FRAMES = 250
 LATE_PHONES_S = 0.5
 """Phone times that go on for longer than this after the sound belong to another sound."""
 _PHONETIC_KINDS = ("phonetic", "phonetic_causal", "mel_phonetic")
-
-
-@dataclass(frozen=True)
-class DrivenRow:
-    """What the lips of one film do."""
-
-    name: str
-    """``person``: the clip's real frames and its own sound; ``speaker``: the film that came with the sound; ``head`` or
-    ``full``: the portrait driven by the sound; ``head shuffled``: driven by the same sound in another order."""
-    n_frames: int
-    """Frames of the film."""
-    n_faces_missed: int
-    """Frames in which no face was found."""
-    visemes: Visemes
-    """What the lips do at the phones."""
-    silence_opening: float | None
-    """Mean opening while the sound is silent, over the range's 95th percentile; None without such frames."""
-    widest: float | None
-    """The 95th percentile of the film's openings over that of the person's real ones; None without a face."""
-    outside: float | None
-    """Share of frames whose opening is below the 1st or above the 99th percentile of the person's; None without a face."""
-    usual: LipSync | None
-    """Lip opening against the course that anybody's lips would take at these phones (`usual_opening`): do they follow the
-    sound, and how late? None with too few faces."""
-    lips: LipSync | None = None
-    """Lip opening against the speaker's; None without a film of the speaker."""
-    lmd_share: float | None = None
-    """Landmark distance to the speaker's mouth, both faces scaled to the same distance of their outer eye corners, in such
-    distances."""
-    sync_confidence: float | None = None
-    """SyncNet's confidence; None where its weights are missing."""
-    sync_distance: float | None = None
-    """SyncNet's distance."""
-    ms_per_frame: float | None = None
-    """Median time to render one frame, in milliseconds; None where nothing was rendered."""
 
 
 @dataclass(frozen=True)
@@ -177,26 +139,25 @@ def measure_other_voice(
     n_films = len(settings) + shuffle_sound + probe(sound).has_video
     n_pictures = min(clip.n_frames, MOST_REAL_FRAMES) + n_films * n_frames
     with open_networks((SYNC,)) as networks, contextlib.ExitStack() as held:
-        if (
-            SYNC in networks.loaded and frames_dir is None
-        ):  # SyncNet looks at the pictures again, once the faces are known
+        # SyncNet looks at the pictures again, once the faces are known.
+        if SYNC in networks.loaded and frames_dir is None:
             frames_dir = Path(held.enter_context(tempfile.TemporaryDirectory()))
         session = _Session(clip, camera, networks, frames_dir, _Counter(progress, n_pictures))
         rows = [session.person_row()]
         if probe(sound).has_video:
             rows += session.speaker_rows(sound, waveform, spoken, is_silent)
-        moments = _moments(spoken, is_silent) if sheet is not None else ()
+        moments = choose_moments(spoken, is_silent, FPS) if sheet is not None else ()
         driven = _Driven(waveform, spoken, is_silent, moments)
         for setting in settings:
-            rows.append(session.driven_row(setting, setting, portrait, features, driven))
+            rows.append(session.portrait_row(setting, setting, portrait, features, driven))
             driven = replace(driven, moments=())  # the sheet shows the first setting
         if shuffle_sound:
             mixed = held_out.shuffle_in_time(features, speech_kind(portrait.speech_kind).rate_hz, shift_s=seconds / 2)
             name = f"{settings[0]} {SHUFFLED}"
-            rows.append(session.driven_row(name, settings[0], portrait, mixed, driven))
+            rows.append(session.portrait_row(name, settings[0], portrait, mixed, driven))
     if sheet is not None:
         shown = sorted(session.shown, key=lambda item: moments.index(item.moment))
-        write_image(sheet, draw_moments(shown, session.curve, spoken.stretches, FPS))
+        write_image(sheet, draw_moments(shown, session.curve, spoken.segments, FPS))
     return OtherVoice(
         clip=clip.info.name,
         sound=sound.name,
@@ -244,7 +205,7 @@ class _Session:
     ) -> None:
         self._clip, self._camera, self._networks = clip, camera, networks
         self._frames_dir, self._counted = frames_dir, counted
-        self._speaker: LandmarkTrack | None = None
+        self._speaker: Float[np.ndarray, "frames 478 3"] | None = None
         self.shown: list[Shown] = []
         self.curve: Float[np.ndarray, "frames"] = np.zeros(0)
         self.notes: list[str] = []
@@ -266,7 +227,7 @@ class _Session:
         whole = np.full((int(ids[-1]) + 1, *faces.points_px.shape[1:]), np.nan, np.float32)
         whole[ids] = faces.points_px
         is_silent = silent_frames(waveform, SAMPLE_RATE_HZ, np.arange(len(whole)), FPS)
-        row = self._row(PERSON, whole, hear_phones(waveform), is_silent, person)
+        row = driven_row(PERSON, whole, hear_phones(waveform), is_silent, person)
         row = replace(row, n_frames=len(frames), n_faces_missed=int((~faces.found).sum()))
         if len(whole) - int(ids[0]) > len(ids):  # frames were dropped: no film to look at
             return row
@@ -283,12 +244,12 @@ class _Session:
         if own is None or faces.found.mean() < 0.5:
             self.notes.append(f"{film.name} shows no face for most of the time, so lips are compared with nobody's.")
             return
-        self._speaker = LandmarkTrack(points, faces.n_faces, None)
+        self._speaker = points
         yield self._with_sync(
-            self._row(SPEAKER, points, spoken, is_silent, own), _film(film, len(is_silent)), faces, waveform
+            driven_row(SPEAKER, points, spoken, is_silent, own), _film(film, len(is_silent)), faces, waveform
         )
 
-    def driven_row(
+    def portrait_row(
         self, name: str, setting: Setting, portrait: Portrait, features: Float[Tensor, "steps width"], driven: _Driven
     ) -> DrivenRow:
         """The portrait under a sound."""
@@ -301,49 +262,13 @@ class _Session:
         )
         faces = detect_all(self._counted(self._kept(name, pictures, poses, driven.moments)))
         points = faces.points_px
-        row = self._row(name, points, driven.spoken, driven.is_silent, self.person)
+        row = driven_row(name, points, driven.spoken, driven.is_silent, self.person)
         if not self.curve.size:
             self.curve = self.person.relative(lip_opening(points).astype(np.float64))
-        timed = seconds[1:] or seconds  # the first frame also compiles
-        row = replace(row, ms_per_frame=1000 * float(np.median(timed)))
-        return self._with_sync(self._with_speaker(row, points), self._saved(name), faces, driven.waveform)
-
-    def _row(
-        self,
-        name: str,
-        points: Float[np.ndarray, "frames 478 axes"],
-        spoken: Phones,
-        is_silent: Bool[np.ndarray, "frames"],
-        own: LipRange,
-    ) -> DrivenRow:
-        opening = lip_opening(points).astype(np.float64)
-        known = opening[np.isfinite(opening)]
-        silence = opening_in_silence(opening, is_silent)
-        return DrivenRow(
-            name=name,
-            n_frames=len(points),
-            n_faces_missed=len(opening) - known.size,
-            visemes=visemes(opening, spoken.stretches, own, FPS),
-            silence_opening=None if silence is None else silence / own.wide,
-            widest=float(np.percentile(known, WIDE_PERCENTILE)) / own.wide if known.size else None,
-            outside=own.share_outside(opening),
-            usual=lip_sync(opening, usual_opening(spoken.stretches, len(points), FPS), np.arange(len(points)), FPS),
-        )
-
-    def _with_speaker(self, row: DrivenRow, points: Float[np.ndarray, "frames 478 axes"]) -> DrivenRow:
-        if self._speaker is None:
-            return row
-        ours, theirs = (
-            part[..., :2].astype(np.float64) / eye_distance_px(part)[:, None, None]
-            for part in (points, self._speaker.points_px)
-        )
-        apart = mouth_distance_px(ours, theirs)
-        both = np.isfinite(apart)
-        return replace(
-            row,
-            lips=lip_sync(lip_opening(ours), lip_opening(theirs), np.arange(len(points)), FPS),
-            lmd_share=float(apart[both].mean()) if both.any() else None,
-        )
+        row = replace(row, ms_per_frame=ms_per_frame(seconds))
+        if self._speaker is not None:
+            row = with_speaker(row, points, self._speaker)
+        return self._with_sync(row, self._saved(name, n_frames), faces, driven.waveform)
 
     def _with_sync(
         self,
@@ -376,12 +301,9 @@ class _Session:
                 self.shown.append(Shown(moment, picture, box))
             yield picture
 
-    def _saved(self, name: str) -> Iterator[Picture]:
-        """The pictures written by :meth:`_kept`."""
-        k = 0
-        while self._place(name, k).is_file():
-            yield read_image(self._place(name, k))
-            k += 1
+    def _saved(self, name: str, n_frames: int) -> Iterator[Picture]:
+        """The pictures written by :meth:`_kept`, and none that a longer sound left in the folder before."""
+        return (read_image(self._place(name, k)) for k in range(n_frames))
 
     def _place(self, name: str, k: int) -> Path:
         assert self._frames_dir is not None
@@ -412,33 +334,12 @@ def _lengthened(points: Float[np.ndarray, "frames 478 axes"], n_frames: int) -> 
     return whole
 
 
-def _moments(spoken: Phones, is_silent: Bool[np.ndarray, "frames"]) -> tuple[Moment, ...]:
-    """What the contact sheet shows: the middles of some closures, open and close vowels, and silent frames."""
-    groups = {
-        "p, b, m": [item for item in spoken.stretches if item.name == "bilabial"],
-        "open vowels": [item for item in spoken.stretches if item.name in OPEN_VOWELS],
-        "close vowels": [item for item in spoken.stretches if item.name in CLOSE_VOWELS],
-        "silence": [Stretch(k / FPS, k / FPS, "silence", "") for k in np.flatnonzero(is_silent).tolist()],
-    }
-    return tuple(
-        Moment(group, round((items[i].start_s + items[i].end_s) / 2 * FPS), _in_ascii(items[i]))
-        for group, items in groups.items()
-        for i in spread_frames(range(len(items)), COLUMNS)
-        if round((items[i].start_s + items[i].end_s) / 2 * FPS) < len(is_silent)
-    )
-
-
-def _in_ascii(item: Stretch) -> str:
-    """A name that the contact sheet's letters can write."""
-    return item.phone if item.phone.isascii() else item.name
-
-
 def _check_length(seconds: float, spoken: Phones, sound: Path) -> None:
     if seconds * FPS < LEAST_FRAMES:
         raise InputError(
             f"{sound} lasts {seconds:.2f} s; lips can be judged from {LEAST_FRAMES / FPS:g} s of speech on."
         )
-    end_s = max((item.end_s for item in spoken.stretches), default=0.0)
+    end_s = max((item.end_s for item in spoken.segments), default=0.0)
     if end_s > seconds + LATE_PHONES_S:
         raise InputError(
             f"The phones of {spoken.source} end at {end_s:.2f} s, but {sound} lasts {seconds:.2f} s: "
@@ -447,9 +348,8 @@ def _check_length(seconds: float, spoken: Phones, sound: Path) -> None:
 
 
 def _notes(portrait: Portrait, clip: Clip, spoken: Phones) -> Iterator[str]:
-    trained_on = portrait.record.get("clip")
-    if trained_on is not None and trained_on != clip.info.name:
-        yield f"The portrait was trained on the clip {trained_on!r}, not on {clip.info.name!r}."
+    if (note := held_out.other_clip_note(portrait, clip)) is not None:
+        yield note
     if spoken.source == "heard":
         yield (
             "No phone times were given (--phones), so phones are those that the phonetic encoder hears; it misses and mistakes "

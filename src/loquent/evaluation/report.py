@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from loquent.evaluation.driven_lips import DrivenRow
 from loquent.evaluation.evaluate import Evaluation
 from loquent.evaluation.held_out import LipSource
-from loquent.evaluation.other_voice import DrivenRow, OtherVoice
+from loquent.evaluation.other_voice import OtherVoice
 from loquent.evaluation.score import Score
 from loquent.evaluation.scores import Row
 from loquent.storage import write_json

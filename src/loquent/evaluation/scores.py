@@ -1,6 +1,7 @@
 """From pictures and landmarks to the figures of one row of the report."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -169,7 +170,6 @@ def summarise(name: str, ours: Measured, real: Measured, timeline: Timeline, sec
     points, real_points = ours.faces.points_px, real.faces.points_px
     distance = mouth_distance_px(points, real_points)
     opening = lip_opening(points).astype(np.float64)
-    timed = seconds[1:] or seconds  # the first frame also compiles
     scores = ours.scores
     return Row(
         name=name,
@@ -186,12 +186,18 @@ def summarise(name: str, ours: Measured, real: Measured, timeline: Timeline, sec
         lips=lip_sync(opening, lip_opening(real_points).astype(np.float64), timeline.frame_ids, timeline.fps),
         silence_opening=opening_in_silence(opening, timeline.is_silent),
         n_faces_missed=int((~ours.faces.found).sum()),
-        ms_per_frame=1000 * float(np.median(timed)) if timed else None,
+        ms_per_frame=ms_per_frame(seconds),
         lpips_alex=scores.mean_or_none("lpips_alex"),
         lpips_vgg=scores.mean_or_none("lpips_vgg"),
         fid=_fid(scores.features, real.scores.features),
         blendshape_error=_blendshape_error(scores.shapes, real.scores.shapes),
     )
+
+
+def ms_per_frame(seconds: Sequence[float]) -> float | None:
+    """Median time of a frame in milliseconds, of the times that frames took; None where nothing was rendered."""
+    timed = seconds[1:] or seconds  # the first frame also compiles
+    return 1000 * float(np.median(timed)) if timed else None
 
 
 def finite(value: Any) -> Any:

@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 
 from loquent.evaluation.lip_sync import APART_S, LEAST_SHIFTS
 from loquent.speech.articulation import CLOSE_VOWELS, LIP_SHAPES, OPEN_VOWELS
-from loquent.speech.phones import Stretch
+from loquent.speech.phones import Segment
 from loquent.speech.phonetic_net import CLASSES
 
 REST_PERCENTILE, WIDE_PERCENTILE = 5.0, 95.0
@@ -111,23 +111,21 @@ class Visemes:
     """Classes that `viseme_order` compares."""
 
 
-def visemes(
-    opening: Float[np.ndarray, "frames"], stretches: Sequence[Stretch], person: LipRange, fps: float
-) -> Visemes:
+def visemes(opening: Float[np.ndarray, "frames"], segments: Sequence[Segment], person: LipRange, fps: float) -> Visemes:
     """Measure the lips of a film at the phones of its sound.
 
     Args:
         opening: `loquent.face.lips.lip_opening` of frame k, at k / fps seconds; NaN without a face.
-        stretches: what is spoken when.
+        segments: what is spoken when.
         person: how far the real lips open.
         fps: frames per second.
     """
     relative = person.relative(opening)
     known = relative[np.isfinite(relative)]
     quarter = float(np.quantile(known, QUARTER)) if known.size else np.nan
-    spans = [_frames(item, fps, TOLERANCE_FRAMES, len(relative)) for item in stretches if item.name == "bilabial"]
+    spans = [_frames(item, fps, TOLERANCE_FRAMES, len(relative)) for item in segments if item.name == "bilabial"]
     spans = [span for span in spans if np.isfinite(relative[span]).any()]
-    means = _mean_openings(relative, stretches, fps)
+    means = _mean_openings(relative, segments, fps)
     opens, closes = (
         np.concatenate([[], *(means[name] for name in sorted(kind))]) for kind in (OPEN_VOWELS, CLOSE_VOWELS)
     )
@@ -148,31 +146,31 @@ def visemes(
     )
 
 
-def usual_opening(stretches: Sequence[Stretch], n_frames: int, fps: float) -> Float[np.ndarray, "frames"]:
+def usual_opening(segments: Sequence[Segment], n_frames: int, fps: float) -> Float[np.ndarray, "frames"]:
     """How far anybody's lips would be open at each frame (`LIP_SHAPES`), blurred as lips glide from phone to phone.
 
     Only its course means something, not its size. Where no phone is known lips count as silent.
     """
     fine = round(_FINE_HZ / fps)
     wanted = np.full(n_frames * fine, LIP_SHAPES["silence"][0])
-    for item in stretches:
+    for item in segments:
         wanted[round(item.start_s * fps * fine) : round(item.end_s * fps * fine)] = LIP_SHAPES[item.name][0]
     return np.asarray(gaussian_filter1d(wanted, GLIDE_S * fps * fine, mode="nearest")[::fine])
 
 
-def _frames(item: Stretch, fps: float, tolerance: int, n_frames: int) -> slice:
-    """Frames from `tolerance` before the stretch to as many after it; nothing beyond the film."""
+def _frames(item: Segment, fps: float, tolerance: int, n_frames: int) -> slice:
+    """Frames from `tolerance` before the segment to as many after it; nothing beyond the film."""
     first = math.ceil(round(item.start_s * fps, 6)) - tolerance
     last = math.floor(round(item.end_s * fps, 6)) + tolerance
     return slice(min(max(first, 0), n_frames), max(min(last + 1, n_frames), 0))
 
 
 def _mean_openings(
-    relative: Float[np.ndarray, "frames"], stretches: Sequence[Stretch], fps: float
+    relative: Float[np.ndarray, "frames"], segments: Sequence[Segment], fps: float
 ) -> dict[str, Float[np.ndarray, "phones"]]:
     """For each class the mean opening over the frames of each of its phones; a short one has at least the nearest."""
     found: dict[str, list[float]] = {name: [] for name in CLASSES}
-    for item in stretches:
+    for item in segments:
         inside = relative[_frames(item, fps, 0, len(relative))]
         if inside.size == 0:
             nearest = round((item.start_s + item.end_s) / 2 * fps)

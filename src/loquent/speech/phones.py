@@ -40,8 +40,8 @@ _ADVICE = (
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """One articulatory class from its beginning to its end."""
+class Segment:
+    """One phone, or half a diphthong: an articulatory class from its beginning to its end."""
 
     start_s: float
     end_s: float
@@ -57,7 +57,7 @@ class Phones:
 
     source: str
     """``heard``, or the file's name."""
-    stretches: tuple[Stretch, ...]
+    segments: tuple[Segment, ...]
     """In order; a diphthong is two of them."""
     unknown: tuple[str, ...] = ()
     """Names in the file that belong to no class, and were left out."""
@@ -86,12 +86,12 @@ def read_phones(path: Path) -> Phones:
         raise InputError(f"{path} is no file of phone times ({cause}). {_ADVICE}") from cause
     if not np.isfinite(times).all() or (times[:, 1] < times[:, 0]).any() or (np.diff(times[:, 0]) < 0).any():
         raise InputError(f"{path}: every phone must end after it starts, and starts must not go back in time.")
-    stretches, unknown = _classified(rows)
-    if not any(item.name != "silence" for item in stretches):
+    segments, unknown = _classified(rows)
+    if not any(item.name != "silence" for item in segments):
         raise InputError(
             f"{path} names no phone that is known as IPA or ARPAbet; it has {', '.join(unknown[:8]) or 'only silence'}."
         )
-    return Phones(path.name, stretches, unknown)
+    return Phones(path.name, segments, unknown)
 
 
 def write_phones(path: Path, phones: Sequence[tuple[float, float, str]]) -> None:
@@ -116,7 +116,7 @@ def hear_phones(waveform: Float[np.ndarray, "samples"]) -> Phones:
     return Phones(
         "heard",
         tuple(
-            Stretch(max(0.0, (start - 0.5) / rate_hz), (end - 0.5) / rate_hz, name, name)
+            Segment(max(0.0, (start - 0.5) / rate_hz), (end - 0.5) / rate_hz, name, name)
             for start, end, name in zip(starts.tolist(), ends.tolist(), names, strict=True)
             if end - start >= LEAST_STEPS
         ),
@@ -126,10 +126,10 @@ def hear_phones(waveform: Float[np.ndarray, "samples"]) -> Phones:
 Row = tuple[float, float, str]
 
 
-def _classified(rows: Sequence[Row]) -> tuple[tuple[Stretch, ...], tuple[str, ...]]:
+def _classified(rows: Sequence[Row]) -> tuple[tuple[Segment, ...], tuple[str, ...]]:
     spoken = [name for *_, name in rows if name.lower() not in SILENCES | NOISES]
     is_arpabet = all(_arpabet(name) in ARPABET_CLASSES for name in spoken)
-    stretches, unknown = [], []
+    segments, unknown = [], []
     for start, end, name in rows:
         if name.lower() in SILENCES:
             classes: Sequence[str] = ("silence",)
@@ -141,8 +141,8 @@ def _classified(rows: Sequence[Row]) -> tuple[tuple[Stretch, ...], tuple[str, ..
             unknown.append(name)
         for part, item in enumerate(classes):
             length = (end - start) / len(classes)
-            stretches.append(Stretch(start + part * length, start + (part + 1) * length, item, name))
-    return tuple(stretches), tuple(unknown)
+            segments.append(Segment(start + part * length, start + (part + 1) * length, item, name))
+    return tuple(segments), tuple(unknown)
 
 
 def _arpabet(name: str) -> str:
