@@ -19,7 +19,8 @@ from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.fields.head import HeadCondition
 from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
 from loquent.motion import Motion
-from loquent.portrait import VERSION, Portrait, head_for_new_frames, torso_for_new_frames
+from loquent.portrait import Portrait, head_for_new_frames, torso_for_new_frames
+from loquent.portrait_file import VERSION
 from loquent.rendering.torso import TorsoOccupancy
 from loquent.testing import make_random_portrait, make_tiny_clip
 

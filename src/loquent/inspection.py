@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from loquent.media.rates import FPS
-from loquent.portrait import VERSION, Portrait
+from loquent.portrait import Portrait
+from loquent.portrait_file import VERSION
 from loquent.speech.kinds import speech_kind
 
 

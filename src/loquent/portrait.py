@@ -1,8 +1,4 @@
-"""The portrait: everything one needs to make a person speak, in one object and one file.
-
-A portrait file is a safetensors file: the tensors of the fields, and under the metadata key ``loquent`` a JSON text with
-sizes, camera, kind of speech features, training record and licences (docs/data-format.md).
-"""
+"""The portrait: everything one needs to make a person speak, in one object; `portrait_file` knows its file."""
 
 import json
 import platform
@@ -15,11 +11,9 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
-from loquent.errors import InputError, PortraitError
+from loquent.errors import InputError
 from loquent.face.canonical_landmarks import LandmarkBasis
 from loquent.fields.head import HeadCondition, HeadField, SpeechHeadConfig
 from loquent.fields.kinds import describe_field, freeze, make_head, make_torso
@@ -32,6 +26,7 @@ from loquent.nn.landmark_generator import LandmarkGenerator
 from loquent.nn.landmarks import LANDMARK_WINDOW, track_windows
 from loquent.nn.lip_predictor import STEPS_BEFORE, WINDOW_STEPS, LipPredictor
 from loquent.ops.ray_march import Box
+from loquent.portrait_file import read_portrait_file, telling_damage, write_portrait_file
 from loquent.rendering.cells import pack_bits, unpack_bits
 from loquent.rendering.layers import Region, box_region, head_over, torso_over
 from loquent.rendering.occupancy import occupied_box
@@ -39,28 +34,6 @@ from loquent.rendering.render import Field, FieldSamples, MarchSettings, render_
 from loquent.rendering.torso import TorsoOccupancy, render_torso
 from loquent.speech.kinds import speech_kind
 from loquent.speech.windows import STEPS_PER_FRAME, frame_contexts, frame_windows
-from loquent.storage import TensorKind, check_frame_ids, check_tensors, remove_abandoned, write_bytes
-
-FORMAT = "loquent.portrait"
-VERSION = 5
-_FIRST_LISTENING = 3
-"""Earlier portraits that listen hear longer windows."""
-_FIRST_WITH_BROWS = 4
-"""1 knew only ER-NeRF's fields, always with a torso; before 4 the eye condition was one number; before 5
-lips were predicted by linear regressions alone. All of these are read as well."""
-_MEASURED: dict[str, TensorKind] = {
-    "background": (torch.uint8, ("rows", "columns", 3)),
-    "track.world_from_camera": (torch.float32, ("frames", 4, 4)),
-    "track.eye": (torch.float32, ("frames", "eye_width")),
-    "track.frame_ids": (torch.int64, ("frames",)),
-}
-"""Type and sizes of what a portrait takes from its clip."""
-_BASIS: dict[str, TensorKind] = {
-    "centre": (torch.float32, ("points", 3)),
-    "unit": (torch.float32, ("points", 3)),
-    "limit": (torch.float32, ("points", 3)),
-}
-"""Type and sizes of the arrays that every landmark basis has; one of our own has a mean face and numbers of points as well."""
 
 
 @dataclass
@@ -115,23 +88,15 @@ class Portrait:
             InputError: the device is not there.
         """
         wanted = find_device(device)
-        facts, tensors = _read(path)
-        try:
+        facts, tensors = read_portrait_file(path)
+        with telling_damage(path):
             portrait = _assemble(facts, tensors)
-        except KeyError as cause:
-            raise PortraitError(f"The portrait {path} is damaged: it lacks {cause}. Copy or train it again.") from cause
-        except (AttributeError, TypeError, ValueError, RuntimeError) as cause:
-            # One paragraph, also where PyTorch lists each tensor on a line of its own.
-            reason = " ".join(str(cause).split()).rstrip(".")
-            raise PortraitError(f"The portrait {path} is damaged: {reason}. Copy or train it again.") from cause
         return portrait.to(wanted)
 
     def save(self, path: Path) -> None:
         """Write the portrait file, whole or not at all."""
         kind = speech_kind(self.speech_kind)
         facts = {
-            "format": FORMAT,
-            "version": VERSION,
             "head": describe_field(self.head),
             "torso": describe_field(self.torso) if self.torso else None,
             "camera": asdict(self.camera),
@@ -152,7 +117,10 @@ class Portrait:
                 f"landmarks.{name}": value
                 for name, value in (self.landmarks.state_dict() if self.landmarks else {}).items()
             },
-            **{f"landmark_basis.{name}": value for name, value in _basis_tensors(self.landmark_basis).items()},
+            **{
+                f"landmark_basis.{name}": torch.from_numpy(values)
+                for name, values in (self.landmark_basis.arrays() if self.landmark_basis else {}).items()
+            },
             "occupied": pack_bits(self.occupied.reshape(-1)),
             "torso_alpha": self.torso_occupancy.alpha,
             "background": self.background,
@@ -160,10 +128,7 @@ class Portrait:
             "track.eye": self.track.eye,
             "track.frame_ids": self.track_frame_ids,
         }
-        whole = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-        remove_abandoned(path)
-        # Not save_file: on a full disk it raises an error of its own, without the number that says why.
-        write_bytes(path, save(whole, metadata={"loquent": json.dumps(facts)}))
+        write_portrait_file(path, facts, tensors)
 
     def to(self, device: torch.device) -> "Portrait":
         """The same portrait with its fields on another device."""
@@ -364,38 +329,10 @@ def _field(head: HeadField, condition: HeadCondition) -> Field:
     return ask
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    if not path.is_file():
-        raise PortraitError(f"The portrait {path} does not exist. Make one with `loquent train CLIP --out {path}`.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            facts = json.loads((file.metadata() or {})["loquent"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (SafetensorError, OSError) as cause:
-        raise PortraitError(f"{path} is not a portrait file, or is cut off or damaged ({cause}).") from cause
-    except (KeyError, json.JSONDecodeError) as cause:
-        raise PortraitError(f"{path} is not a portrait file: it lacks the description Loquent writes.") from cause
-    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-        raise PortraitError(f"{path} is not a portrait file: it lacks the format {FORMAT!r}.")
-    if not isinstance(facts.get("version"), int) or facts["version"] > VERSION:
-        raise PortraitError(
-            f"The portrait {path} has version {facts.get('version')}; this Loquent reads up to {VERSION}. Update Loquent."
-        )
-    if facts["version"] < _FIRST_LISTENING and facts.get("lips"):
-        raise PortraitError(
-            f"The portrait {path} was trained by an earlier Loquent, whose lips heard otherwise. Train it again."
-        )
-    return facts, tensors
-
-
 def _assemble(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Portrait:
     def part(prefix: str) -> dict[str, Tensor]:
         return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
-    if facts["version"] < _FIRST_WITH_BROWS:
-        tensors = {**tensors, "track.eye": tensors["track.eye"][:, None]}
-    check_tensors(tensors, _MEASURED)
-    check_frame_ids("track.frame_ids", tensors["track.frame_ids"])
     head = make_head(facts["head"])
     head.load_state_dict(part("head."))
     torso = None
@@ -426,7 +363,7 @@ def _assemble(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Portrait:
         track_frame_ids=tensors["track.frame_ids"],
         speech_kind=kind.name,
         lips=LipPredictor(**part("lips.")) if facts["lips"] else None,
-        landmark_basis=_basis(part("landmark_basis.")),
+        landmark_basis=_landmark_basis(part("landmark_basis.")),
         landmarks=_landmark_generator(facts.get("landmarks"), part("landmarks.")),
         eye_levels=tuple(facts.get("eye_levels", (0.0, 1.0))),
         march=MarchSettings(**{**march, "box": tuple(march["box"])}),
@@ -435,26 +372,9 @@ def _assemble(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Portrait:
     )
 
 
-def _basis_tensors(basis: LandmarkBasis | None) -> dict[str, Tensor]:
-    """What the portrait file holds of a landmark basis, if there is one."""
-    if basis is None:
-        return {}
-    arrays = {"centre": basis.centre, "unit": basis.unit, "limit": basis.limit}
-    if basis.mean_face is not None:
-        arrays |= {"mean_face": basis.mean_face, "numbers": np.array(basis.numbers, int)}
-    return {name: torch.from_numpy(values) for name, values in arrays.items()}
-
-
-def _basis(tensors: dict[str, Tensor]) -> LandmarkBasis | None:
+def _landmark_basis(tensors: dict[str, Tensor]) -> LandmarkBasis | None:
     """The landmark basis of a portrait file; None where there is none."""
-    if not tensors:
-        return None
-    check_tensors(tensors, _BASIS)
-    centre, unit, limit = (tensors[name].numpy() for name in ("centre", "unit", "limit"))
-    if "mean_face" not in tensors:
-        return LandmarkBasis(centre, unit, limit)
-    check_tensors(tensors, {"mean_face": (torch.float32, (478, 3)), "numbers": (torch.int64, (len(centre),))})
-    return LandmarkBasis(centre, unit, limit, tuple(tensors["numbers"].tolist()), tensors["mean_face"].numpy())
+    return LandmarkBasis.from_arrays({name: values.numpy() for name, values in tensors.items()}) if tensors else None
 
 
 def _landmark_generator(facts: dict[str, Any] | None, tensors: dict[str, Tensor]) -> LandmarkGenerator | None:

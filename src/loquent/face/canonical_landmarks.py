@@ -7,6 +7,7 @@ and the same in every frame of a person, is identity: the basis keeps it, and th
 are the camera's before a face that looks straight at it: x to the picture's right, y down, z away.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -93,6 +94,19 @@ class LandmarkBasis:
         if not np.isfinite(landmarks[:n_train]).all():
             raise InputError("Landmarks of training frames are NaN or infinite. Measure them again.")
         return _fitted(landmarks[:n_train].astype(np.float64), scale)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "LandmarkBasis":
+        """The basis whose :meth:`arrays` these are."""
+        numbers = tuple(arrays["numbers"].tolist()) if "numbers" in arrays else ()
+        return cls(arrays["centre"], arrays["unit"], arrays["limit"], numbers, arrays.get("mean_face"))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All of it as arrays by name, for a file; `mean_face` and `numbers` only where there is a mean face."""
+        arrays = {"centre": self.centre, "unit": self.unit, "limit": self.limit}
+        if self.mean_face is not None:
+            arrays |= {"mean_face": self.mean_face, "numbers": np.array(self.numbers, int)}
+        return arrays
 
     def of_faces(self, faces: Float[np.ndarray, "frames 478 3"]) -> Float[np.ndarray, "frames points 3"]:
         """Landmarks in [-1, 1] of a clip's frames, from the same as :meth:`fit`; NaN on frames without a face.

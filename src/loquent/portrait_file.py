@@ -1,0 +1,113 @@
+"""The portrait file: a safetensors file whose tensors are the fields' and the clip's, and whose metadata key ``loquent`` holds
+a JSON text with sizes, camera, kind of speech features, training record and licences (docs/data-format.md).
+
+Here is what such a file promises and what older ones looked like; `loquent.portrait` makes the object of it.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from loquent.errors import PortraitError
+from loquent.storage import TensorKind, check_frame_ids, check_tensors, remove_abandoned, write_bytes
+
+FORMAT = "loquent.portrait"
+VERSION = 5
+_FIRST_LISTENING = 3
+"""Earlier portraits that listen hear longer windows."""
+_FIRST_WITH_BROWS = 4
+"""1 knew only ER-NeRF's fields, always with a torso; before 4 the eye condition was one number; before 5 lips were predicted by
+linear regressions alone. All of these are read as well."""
+_FROM_CLIP: dict[str, TensorKind] = {
+    "background": (torch.uint8, ("rows", "columns", 3)),
+    "track.world_from_camera": (torch.float32, ("frames", 4, 4)),
+    "track.eye": (torch.float32, ("frames", "eye_width")),
+    "track.frame_ids": (torch.int64, ("frames",)),
+}
+"""Type and sizes of what a portrait takes from its clip."""
+_BASIS: dict[str, TensorKind] = {
+    "landmark_basis.centre": (torch.float32, ("points", 3)),
+    "landmark_basis.unit": (torch.float32, ("points", 3)),
+    "landmark_basis.limit": (torch.float32, ("points", 3)),
+}
+"""Type and sizes of what every landmark basis has."""
+_OWN_BASIS: dict[str, TensorKind] = {
+    **_BASIS,
+    "landmark_basis.mean_face": (torch.float32, (478, 3)),
+    "landmark_basis.numbers": (torch.int64, ("points",)),
+}
+"""The same of one that was measured here, not by another program."""
+
+
+def read_portrait_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The facts and tensors of a portrait file, those of older versions in today's form.
+
+    Raises:
+        PortraitError: the file is missing, damaged, of another kind, or from a newer Loquent.
+    """
+    facts, tensors = _read(path)
+    with telling_damage(path):
+        if facts["version"] < _FIRST_WITH_BROWS:
+            tensors = {**tensors, "track.eye": tensors["track.eye"][:, None]}
+        check_tensors(tensors, _FROM_CLIP)
+        check_frame_ids("track.frame_ids", tensors["track.frame_ids"])
+        if any(name.startswith("landmark_basis.") for name in tensors):
+            check_tensors(tensors, _OWN_BASIS if "landmark_basis.mean_face" in tensors else _BASIS)
+    return facts, tensors
+
+
+def write_portrait_file(path: Path, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Write a portrait file, whole or not at all; format and version are added to `facts`."""
+    described = {"format": FORMAT, "version": VERSION, **facts}
+    whole = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    remove_abandoned(path)
+    # Not save_file: on a full disk it raises an error of its own, without the number that says why.
+    write_bytes(path, save(whole, metadata={"loquent": json.dumps(described)}))
+
+
+@contextlib.contextmanager
+def telling_damage(path: Path) -> Iterator[None]:
+    """Turn what wrong facts and tensors raise into one paragraph about the file.
+
+    Raises:
+        PortraitError: the ``with`` block met something missing or of another size.
+    """
+    try:
+        yield
+    except KeyError as cause:
+        raise PortraitError(f"The portrait {path} is damaged: it lacks {cause}. Copy or train it again.") from cause
+    except (AttributeError, TypeError, ValueError, RuntimeError) as cause:
+        # One paragraph, also where PyTorch lists each tensor on a line of its own.
+        reason = " ".join(str(cause).split()).rstrip(".")
+        raise PortraitError(f"The portrait {path} is damaged: {reason}. Copy or train it again.") from cause
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    if not path.is_file():
+        raise PortraitError(f"The portrait {path} does not exist. Make one with `loquent train CLIP --out {path}`.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {})["loquent"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError) as cause:
+        raise PortraitError(f"{path} is not a portrait file, or is cut off or damaged ({cause}).") from cause
+    except (KeyError, json.JSONDecodeError) as cause:
+        raise PortraitError(f"{path} is not a portrait file: it lacks the description Loquent writes.") from cause
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        raise PortraitError(f"{path} is not a portrait file: it lacks the format {FORMAT!r}.")
+    if not isinstance(facts.get("version"), int) or facts["version"] > VERSION:
+        raise PortraitError(
+            f"The portrait {path} has version {facts.get('version')}; this Loquent reads up to {VERSION}. Update Loquent."
+        )
+    if facts["version"] < _FIRST_LISTENING and facts.get("lips"):
+        raise PortraitError(
+            f"The portrait {path} was trained by an earlier Loquent, whose lips heard otherwise. Train it again."
+        )
+    return facts, tensors
