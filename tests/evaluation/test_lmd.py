@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from loquent.evaluation.lmd import MOUTH, eye_distance_px, mouth_distance_px
+from loquent.evaluation.lmd import MOUTH, mouth_distance_px
+from loquent.face.lips import eye_distance
 
 
 @pytest.fixture
@@ -41,4 +42,4 @@ def test_a_missing_face_is_not_a_number(faces: np.ndarray) -> None:
 def test_eye_distance_is_between_the_outer_corners() -> None:
     points = np.zeros((1, 478, 3), np.float32)
     points[0, 33, :2], points[0, 263, :2] = (10, 20), (40, 60)
-    assert eye_distance_px(points).tolist() == [50]
+    assert eye_distance(points).tolist() == [50]

@@ -6,10 +6,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from loquent.evaluation.lip_sync import LipSync, lip_sync
-from loquent.evaluation.lmd import eye_distance_px, mouth_distance_px
+from loquent.evaluation.lmd import mouth_distance_px
 from loquent.evaluation.silence import opening_in_silence
 from loquent.evaluation.visemes import WIDE_PERCENTILE, LipRange, Visemes, usual_opening, visemes
-from loquent.face.lips import lip_opening
+from loquent.face.lips import eye_distance, lip_opening
 from loquent.media.rates import FPS
 from loquent.speech.phones import Phones
 
@@ -87,9 +87,7 @@ def with_speaker(
 
     Both faces are scaled to an eye distance of 1: they are two people's, filmed from two distances.
     """
-    ours, theirs = (
-        part[..., :2].astype(np.float64) / eye_distance_px(part)[:, None, None] for part in (points, speaker)
-    )
+    ours, theirs = (part[..., :2].astype(np.float64) / eye_distance(part)[:, None, None] for part in (points, speaker))
     apart = mouth_distance_px(ours, theirs)
     both = np.isfinite(apart)
     return replace(

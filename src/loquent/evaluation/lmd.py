@@ -20,9 +20,3 @@ def mouth_distance_px(
         points[:, MOUTH, :2] - points[:, MOUTH, :2].mean(axis=1, keepdims=True) for points in (rendered, truth)
     )
     return np.asarray(np.linalg.norm(ours - theirs, axis=-1).mean(axis=-1))
-
-
-def eye_distance_px(points: Float[np.ndarray, "frames 478 axes"]) -> Float[np.ndarray, "frames"]:
-    """Distance between the outer eye corners (33, 263): the scale that makes distances comparable between clips."""
-    between = points[:, indices.RIGHT_EYE_OUTER, :2] - points[:, indices.LEFT_EYE_OUTER, :2]
-    return np.asarray(np.linalg.norm(between, axis=-1))

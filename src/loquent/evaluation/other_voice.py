@@ -26,12 +26,13 @@ from loquent.errors import InputError
 from loquent.evaluation import held_out
 from loquent.evaluation.driven_lips import DrivenRow, driven_row, with_speaker
 from loquent.evaluation.held_out import Picture, Setting
+from loquent.evaluation.lip_sync import LEAST_FRAMES
 from loquent.evaluation.networks import SYNC, MetricNetworks, open_networks
 from loquent.evaluation.phone_sheet import Moment, Shown, choose_moments, draw_moments
 from loquent.evaluation.scores import finite, ms_per_frame
 from loquent.evaluation.silence import silent_frames
 from loquent.evaluation.syncnet import sync_score
-from loquent.evaluation.visemes import LEAST_FRAMES, LipRange
+from loquent.evaluation.visemes import LipRange
 from loquent.face.landmarks import LandmarkTrack, detect_all
 from loquent.face.lips import lip_opening
 from loquent.geometry.cameras import Camera

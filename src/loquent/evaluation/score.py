@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 
 from loquent import __version__
 from loquent.data.sampling import rectangles
 from loquent.errors import InputError
 from loquent.evaluation.action_units import action_unit_error, read_action_units
+from loquent.evaluation.held_out import Picture
 from loquent.evaluation.networks import ALL, SYNC, MetricNetworks, open_networks
 from loquent.evaluation.scores import MOUTH_MARGIN, Measured, PictureScores, Row, Timeline, TrueFrame, finite, summarise
 from loquent.evaluation.silence import silent_frames
@@ -27,7 +27,6 @@ from loquent.media.rates import FPS, SAMPLE_RATE_HZ
 from loquent.media.video import read_frames
 
 AUE = "AUE"
-Picture = UInt8[np.ndarray, "height width 3"]
 
 
 @dataclass(frozen=True)

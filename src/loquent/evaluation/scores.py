@@ -13,14 +13,14 @@ from loquent.evaluation.fid import frechet_distance
 from loquent.evaluation.flip import flip
 from loquent.evaluation.jitter import jitter
 from loquent.evaluation.lip_sync import LipSync, lip_sync
-from loquent.evaluation.lmd import eye_distance_px, mouth_distance_px
+from loquent.evaluation.lmd import mouth_distance_px
 from loquent.evaluation.networks import BLENDSHAPES, FID, LPIPS_ALEX, LPIPS_VGG, MetricNetworks
 from loquent.evaluation.psnr import box_psnr, matte_psnr, psnr
 from loquent.evaluation.seam import seam_band, seam_error
 from loquent.evaluation.silence import opening_in_silence
 from loquent.evaluation.ssim import ssim
 from loquent.face.landmarks import LandmarkTrack
-from loquent.face.lips import lip_opening
+from loquent.face.lips import eye_distance, lip_opening
 
 MOUTH_MARGIN = 0.25
 """The mouth's rectangle is wider than the lips by this share of their size on each side, as in training."""
@@ -182,7 +182,7 @@ def summarise(name: str, ours: Measured, real: Measured, timeline: Timeline, sec
         seam=scores.mean("seam"),
         jitter=scores.mean("jitter"),
         lmd_px=_mean_or_none(distance),
-        lmd_share=_mean_or_none(distance / eye_distance_px(real_points)),
+        lmd_share=_mean_or_none(distance / eye_distance(real_points)),
         lips=lip_sync(opening, lip_opening(real_points).astype(np.float64), timeline.frame_ids, timeline.fps),
         silence_opening=opening_in_silence(opening, timeline.is_silent),
         n_faces_missed=int((~ours.faces.found).sum()),

@@ -13,15 +13,13 @@ from jaxtyping import Bool, Float
 from scipy.ndimage import gaussian_filter1d
 from scipy.stats import spearmanr
 
-from loquent.evaluation.lip_sync import APART_S, LEAST_SHIFTS
+from loquent.evaluation.lip_sync import APART_S, LEAST_FRAMES, LEAST_SHIFTS
 from loquent.speech.articulation import CLOSE_VOWELS, LIP_SHAPES, OPEN_VOWELS
 from loquent.speech.phones import Segment
 from loquent.speech.phonetic_net import CLASSES
 
 REST_PERCENTILE, WIDE_PERCENTILE = 5.0, 95.0
 OUTER_PERCENTILES = (1.0, 99.0)
-LEAST_FRAMES = 25
-"""Fewer frames with a face than this say nothing."""
 QUARTER = 0.25
 """Lips count as met in the lowest quarter of the film's own openings (FINDINGS), and as shut in the lowest quarter of the
 person's range."""

@@ -10,20 +10,22 @@ from loquent.face import indices
 
 def lip_opening(points: Float[np.ndarray, "frames landmarks axes"]) -> Float[np.ndarray, "frames"]:
     """Distance between the inner lips' middles (13, 14) over that of the outer eye corners (33, 263); about 0 to 0.5."""
-    return np.asarray(_distance(points, indices.UPPER_LIP_INNER, indices.LOWER_LIP_INNER) / _eyes(points))
+    return np.asarray(_distance(points, indices.UPPER_LIP_INNER, indices.LOWER_LIP_INNER) / eye_distance(points))
 
 
 def lip_width(points: Float[np.ndarray, "frames landmarks axes"]) -> Float[np.ndarray, "frames"]:
     """Distance between the mouth's corners (61, 291) over that of the outer eye corners (33, 263); about 0.4 to 0.8."""
-    return np.asarray(_distance(points, indices.RIGHT_MOUTH_CORNER, indices.LEFT_MOUTH_CORNER) / _eyes(points))
+    return np.asarray(_distance(points, indices.RIGHT_MOUTH_CORNER, indices.LEFT_MOUTH_CORNER) / eye_distance(points))
+
+
+def eye_distance(points: Float[np.ndarray, "frames landmarks axes"]) -> Float[np.ndarray, "frames"]:
+    """Distance between the outer eye corners (33, 263) in the picture, in the units of `points`: the scale that makes
+    distances comparable between frames and clips."""
+    return _distance(points, indices.RIGHT_EYE_OUTER, indices.LEFT_EYE_OUTER)
 
 
 def _distance(points: np.ndarray, one: int, other: int) -> np.ndarray:
     return np.asarray(np.linalg.norm(points[:, one, :2] - points[:, other, :2], axis=-1))
-
-
-def _eyes(points: np.ndarray) -> np.ndarray:
-    return _distance(points, indices.RIGHT_EYE_OUTER, indices.LEFT_EYE_OUTER)
 
 
 def fill_gaps(signal: Float[np.ndarray, "frames"]) -> Float[np.ndarray, "frames"]:
@@ -90,4 +92,4 @@ def _pearson(a: np.ndarray, b: np.ndarray) -> float:
     return float((a * b).sum() / strength) if strength > 1e-12 else 0.0
 
 
-__all__ = ["correlation_and_lag", "fill_gaps", "high_pass", "lip_opening", "lip_width"]
+__all__ = ["correlation_and_lag", "eye_distance", "fill_gaps", "high_pass", "lip_opening", "lip_width"]

@@ -6,16 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from loquent.data.clip import Clip
 from loquent.errors import InputError
-from loquent.evaluation.held_out import to_bytes
+from loquent.evaluation.held_out import Picture, to_bytes
 from loquent.face.lips import lip_opening
 from loquent.portrait import Portrait
-
-Picture = UInt8[np.ndarray, "height width 3"]
 
 
 @dataclass(frozen=True)
