@@ -87,7 +87,7 @@ def score(
         )
     with open_networks(ALL) as networks:
         session = _Session(against, min(counts), networks, progress)
-        rows = [session.truth_row(), session.row(video)]
+        rows = list(session.rows(video))
         missing = dict(networks.missing)
         if session.sound is None and SYNC not in missing and rows[1].sync_distance is None:
             missing[SYNC] = "it needs a voice, but neither video has sound"
@@ -110,37 +110,32 @@ def score(
 
 
 class _Session:
-    """The real video's landmarks, mattes and sound, and one pass after another beside it."""
+    """The real video's landmarks, mattes and sound, and another video beside it."""
 
     def __init__(
         self, against: Path, n_frames: int, networks: MetricNetworks, progress: Callable[[int, int], None]
     ) -> None:
         self.against, self.n_frames, self.networks = against, n_frames, networks
-        self._progress, self._done, self._total = progress, 0, 3 * n_frames
+        self._progress, self._done, self._total = progress, 0, 2 * n_frames
         faces = detect_all(self._counted(self._pictures(against)))
         self.faces = faces
         frame_ids = np.arange(n_frames)
         self.sound = read_waveform(against, sample_rate_hz=SAMPLE_RATE_HZ) if probe(against).has_sound else None
         silent = np.zeros(0, np.float32) if self.sound is None else self.sound
         self.timeline = Timeline(frame_ids, FPS, silent_frames(silent, SAMPLE_RATE_HZ, frame_ids, FPS))
-        self._real: Measured | None = None
 
-    def truth_row(self) -> Row:
-        """The real video against itself; comes first."""
-        scores = PictureScores(self.networks)
-        for _ in self._scored(self.against, scores):
-            pass
-        self._real = Measured(scores, self.faces)
-        return self._with_sync("truth", self._real, self.against)
+    def rows(self, video: Path) -> tuple[Row, Row]:
+        """The real video and another one against the real one; both in one pass, since mattes take the longest."""
+        real_scores, scores = PictureScores(self.networks), PictureScores(self.networks)
+        faces = detect_all(self._counted(self._scored(video, scores, real_scores)))
+        real = Measured(real_scores, self.faces)
+        return (
+            self._with_sync("truth", real, real, self.against),
+            self._with_sync(video.name, Measured(scores, faces), real, video),
+        )
 
-    def row(self, video: Path) -> Row:
-        """Another video against the real one."""
-        scores = PictureScores(self.networks)
-        return self._with_sync(video.name, Measured(scores, detect_all(self._scored(video, scores))), video)
-
-    def _with_sync(self, name: str, measured: Measured, path: Path) -> Row:
-        assert self._real is not None
-        row = summarise(name, measured, self._real, self.timeline, [])
+    def _with_sync(self, name: str, measured: Measured, real: Measured, path: Path) -> Row:
+        row = summarise(name, measured, real, self.timeline, [])
         own = read_waveform(path, sample_rate_hz=SAMPLE_RATE_HZ) if probe(path).has_sound else self.sound
         if SYNC not in self.networks.loaded or own is None:
             return row
@@ -150,9 +145,11 @@ class _Session:
     def _pictures(self, path: Path) -> Iterator[Picture]:
         return (frame.image for frame in islice(read_frames(path, fps=FPS), self.n_frames))
 
-    def _scored(self, path: Path, scores: PictureScores) -> Iterator[Picture]:
-        pictures, truths = self._pictures(path), _true_frames(self._pictures(self.against), self.faces)
-        for picture, truth in zip(self._counted(pictures), truths, strict=True):
+    def _scored(self, path: Path, scores: PictureScores, real_scores: PictureScores) -> Iterator[Picture]:
+        """Pass the pictures on; measure each, and the real one of the same moment, against the real one."""
+        truths = _true_frames(self._pictures(self.against), self.faces)
+        for picture, truth in zip(self._pictures(path), truths, strict=True):
+            real_scores.add(truth.picture, truth)
             scores.add(picture, truth)
             yield picture
 
