@@ -17,8 +17,9 @@ from torch import Tensor
 from loquent.data.clip import Clip
 from loquent.errors import InputError
 from loquent.evaluation.landmark_motion import MotionScore, nearest_neighbours, score_motion
-from loquent.face.alignment import aligned_faces, mean_face
+from loquent.face.canonical_landmarks import LandmarkBasis
 from loquent.face.indices import MESH_OF_68
+from loquent.face.surface import points_in_camera
 from loquent.media.audio import read_waveform
 from loquent.nn.landmark_generator import BOTH_SIDES, CAUSAL, Listening
 from loquent.progress import Progress
@@ -101,11 +102,10 @@ def compare_landmarks(clip: Clip, folder: Path, *, seed: int = 0) -> dict[str, l
             f"The clip {clip.folder} has {len(clip.train_frames)} training and {len(clip.held_out_frames)} held-out "
             f"frames; at least {LEAST_TRAIN} and 1 are needed to compare generators. Prepare a longer video."
         )
-    points = clip.track.landmarks_px.double().numpy()
-    face = mean_face(points[: clip.info.n_train])
-    whole = Known(
-        clip.track.frame_ids, torch.from_numpy(aligned_faces(points, face)[:, MESH_OF_68]).float(), clip.info.fps
-    )
+    track = clip.track
+    faces = points_in_camera(track.landmarks_px.numpy(), track.world_from_camera.numpy(), clip.camera)
+    landmarks = LandmarkBasis.fit(faces, clip.info.n_train).without_pose(faces)
+    whole = Known(track.frame_ids, torch.from_numpy(landmarks).float(), clip.info.fps)
     train, held_out = np.array(clip.train_frames), np.array(clip.held_out_frames)
     guard = GUARD_FRAMES + 1
     folds = [

@@ -114,12 +114,20 @@ class LandmarkBasis:
         Raises:
             InputError: the basis is for landmarks of another program.
         """
+        return self.of_measured(self.without_pose(faces))
+
+    def without_pose(self, faces: Float[np.ndarray, "frames 478 3"]) -> Float[np.ndarray, "frames points 3"]:
+        """The same before offsets are taken and scaled: in distances between the outer eye corners.
+
+        Raises:
+            InputError: the basis is for landmarks of another program.
+        """
         if self.mean_face is None:
             raise InputError(
                 "This portrait was trained on landmarks that another program measured; those of the clip do not fit it. "
                 "Give that program's file."
             )
-        return self.of_measured(aligned_faces(faces, self.mean_face)[:, list(self.numbers)])
+        return aligned_faces(faces, self.mean_face)[:, list(self.numbers)]
 
     def of_measured(self, landmarks: Float[np.ndarray, "frames points 3"]) -> Float[np.ndarray, "frames points 3"]:
         """Offsets from the centre in this basis' units, kept within [-1, 1]: beyond it a grid sees nothing.
