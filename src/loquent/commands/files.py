@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from tyro.conf import Positional
-
+from loquent.commands.arguments import CheckpointFile, Folder, PortraitFile
 from loquent.config import PrepareConfig
 from loquent.errors import InputError
 
 
-def inspect_(portrait: Positional[Path], /, json: bool = False, motion: Path | None = None) -> int:
+def inspect_(portrait: PortraitFile, /, json: bool = False, motion: Path | None = None) -> int:
     """Say what a portrait file is and how it was made.
 
     Example: loquent inspect me.portrait
@@ -31,7 +30,7 @@ def inspect_(portrait: Positional[Path], /, json: bool = False, motion: Path | N
     return 0
 
 
-def import_(checkpoint: Positional[Path], /, clip: Path, out: Path, ema: bool = False) -> int:
+def import_(checkpoint: CheckpointFile, /, clip: Path, out: Path, ema: bool = False) -> int:
     """Turn a checkpoint of ER-NeRF, RAD-NeRF or R2-Talker into a portrait that renders the same picture.
 
     Example: loquent import ngp_ep0028.pth --clip data/obama --out obama.portrait
@@ -49,7 +48,7 @@ def import_(checkpoint: Positional[Path], /, clip: Path, out: Path, ema: bool = 
     return 0
 
 
-def convert(folder: Positional[Path], /, out: Path, speech: str | None = None) -> int:
+def convert(folder: Folder, /, out: Path, speech: str | None = None) -> int:
     """Turn a data folder of RAD-NeRF or ER-NeRF into a clip folder, or a clip folder into such a data folder.
 
     Example: loquent convert data/obama --out obama_clip

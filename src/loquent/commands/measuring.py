@@ -4,15 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from tyro.conf import Positional
-
+from loquent.commands.arguments import ClipFolder, PortraitFile, VideoFile, VideoFiles
 from loquent.commands.road import MOST_MINUTES
 from loquent.errors import InputError
 
 
 def evaluate(
-    portrait: Positional[Path],
-    clip: Positional[Path],
+    portrait: PortraitFile,
+    clip: ClipFolder,
     /,
     drive: Path | None = None,
     phones: Path | None = None,
@@ -28,6 +27,7 @@ def evaluate(
     """Measure a portrait on the frames of a clip that did not train it, or with --drive on how its lips follow another voice.
 
     Example: loquent evaluate me.portrait me_clip --json figures.json --sheet sheet.png
+
     Example: loquent evaluate me.portrait me_clip --drive speech.wav --phones speech.csv --size 256
 
     Args:
@@ -46,7 +46,7 @@ def evaluate(
             both, or with --drive the head.
         shuffle_sound: measure also with the sound shuffled in time: lips that follow the sound must then score worse.
         landmarks: move the lips by this file (GeneFace's aud_idexp.npy of this film) instead of the sound.
-        device: cpu or cuda.
+        device: cpu, cuda, or auto for the best there is.
     """
     from loquent.data.clip import Clip
     from loquent.evaluation.evaluate import evaluate as measure
@@ -102,7 +102,7 @@ def evaluate(
 
 
 def score(
-    video: Positional[Path],
+    video: VideoFile,
     /,
     against: Path,
     trim: bool = False,
@@ -142,7 +142,7 @@ def score(
 
 
 def compare(
-    clip: Positional[Path],
+    clip: ClipFolder,
     /,
     out: Path,
     minutes: float = 2.0,
@@ -203,8 +203,8 @@ def compare(
 
 
 def figures(
-    portrait: Positional[Path],
-    clip: Positional[Path],
+    portrait: PortraitFile,
+    clip: ClipFolder,
     /,
     out: Path,
     against: tuple[Path, ...] = (),
@@ -221,7 +221,7 @@ def figures(
         out: folder that gets one PNG a figure.
         against: further portraits of the same clip, drawn below the first.
         only: draw only these; nothing = all.
-        device: cpu or cuda.
+        device: cpu, cuda, or auto for the best there is.
     """
     from loquent.data.clip import Clip
     from loquent.figures.draw import FIGURES, draw_figures
@@ -237,7 +237,7 @@ def figures(
 
 
 def study(
-    videos: Positional[tuple[Path, ...]] = (),
+    videos: VideoFiles = (),
     /,
     *,
     out: Path,
@@ -255,8 +255,8 @@ def study(
     (ER-NeRF, Table 3) and return a CSV file each: loquent study --out study --results answers/*.csv
 
     Args:
-        videos: videos with sound, each in a folder called as the system that made it, files of the same sentence called the
-            same; or a .csv table with the columns video, system, item.
+        videos: videos with sound, each in a folder named after the system that made it, files of the same sentence under the
+            same name; or a .csv table with the columns video, system, item.
         out: the study's folder, to make, or to pool answers of.
         title: stands above the page.
         together: show all systems' videos of a sentence beside each other, in random order, instead of one at a time.

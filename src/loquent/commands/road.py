@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import Positional, arg
+from tyro.conf import arg
 
+from loquent.commands.arguments import ClipFolder, PortraitFile, SoundFile, VideoFile
 from loquent.config import PrepareConfig
 from loquent.errors import InputError
 
@@ -13,9 +14,7 @@ MOST_MINUTES = 60 * 24 * 30
 """Of one training: a month."""
 
 
-def doctor(
-    video: Positional[Path], /, start_s: float = 0.0, end_s: float | None = None, json: Path | None = None
-) -> int:
+def doctor(video: VideoFile, /, start_s: float = 0.0, end_s: float | None = None, json: Path | None = None) -> int:
     """Say in seconds whether a video can become a portrait, and what to improve. Exit code 1 means no.
 
     Example: loquent doctor me.mp4
@@ -41,7 +40,7 @@ def doctor(
 
 
 def prepare(
-    video: Positional[Path],
+    video: VideoFile,
     /,
     out: Path,
     config: Annotated[PrepareConfig, arg(name="")] = _PREPARE_DEFAULTS,
@@ -65,7 +64,7 @@ def prepare(
 
 
 def train(
-    clip: Positional[Path],
+    clip: ClipFolder,
     /,
     out: Path,
     preset: str = "quick",
@@ -80,7 +79,7 @@ def train(
 
     Args:
         clip: a folder made by `loquent prepare`.
-        out: the portrait file to write, by custom NAME.portrait.
+        out: the portrait file to write, usually NAME.portrait.
         preset: quick (minutes on a CPU), paper (ER-NeRF's own schedule: for a GPU and hours), or a head that landmarks move:
             r2_talker, the same without coarse-to-fine training (r2_talker_at_once) or with all points of the face
             (r2_talker_dense), and geneface.
@@ -106,8 +105,8 @@ def train(
 
 
 def render(
-    portrait: Positional[Path],
-    sound: Positional[Path],
+    portrait: PortraitFile,
+    sound: SoundFile,
     /,
     out: Path,
     motion: Path | None = None,
@@ -130,7 +129,7 @@ def render(
         background: a picture file, white, black, green, or #rrggbb; nothing = the clip's own background.
         still: write only the picture at this second.
         seed: another number gives another path through the clip's head motion.
-        device: cpu or cuda.
+        device: cpu, cuda, or auto for the best there is.
     """
     from loquent.portrait import Portrait
     from loquent.speak import speak, speak_still

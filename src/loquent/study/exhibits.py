@@ -46,7 +46,7 @@ def find_exhibits(files: Sequence[Path]) -> list[Exhibit]:
             exhibits.append(Exhibit(file, file.absolute().parent.name, file.stem))
     if not exhibits:
         raise InputError(
-            "A study needs videos: name them, each in a folder called as the system that made it, or a .csv table with the "
+            "A study needs videos: name them, each in a folder named after the system that made it, or a .csv table with the "
             f"columns {', '.join(COLUMNS)}. Example: loquent study ours/*.mp4 theirs/*.mp4 --out study"
         )
     often = Counter((exhibit.system, exhibit.item) for exhibit in exhibits).most_common(1)[0]
@@ -54,7 +54,7 @@ def find_exhibits(files: Sequence[Path]) -> list[Exhibit]:
         system, item = often[0]
         raise InputError(
             f"The study has {often[1]} videos of {item!r} by {system!r}. Name each once; in a .csv table, systems and items "
-            "can be called as you like."
+            "can have any name."
         )
     return exhibits
 
