@@ -1,16 +1,10 @@
-"""Small habits of the original programs that are not ours: smoothed tracks, and R2-Talker's treatment of landmarks.
-
-The importer smooths tracks, so that imported portraits show the originals' pictures. Landmarks go, clamped and in windows
-(`loquent.nn.landmarks`), into :meth:`loquent.portrait.Portrait.landmark_conditions`.
-"""
+"""Habits of the original programs that are not ours: the importer smooths tracks, so that imported portraits show the
+originals' pictures."""
 
 import torch
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 from torch import Tensor
-
-from loquent.face.canonical_landmarks import landmark_limits
-from loquent.face.indices import MESH_OF_68
 
 PATH_WINDOW = 7
 """Frames over which RAD-NeRF averages poses at test time (SPEC 5)."""
@@ -32,11 +26,3 @@ def smooth_path(
 def smooth_eyes(eye: Float[Tensor, "frames"]) -> Float[Tensor, "frames"]:
     """The mean of each frame and its neighbours."""
     return torch.stack([eye[max(0, i - 1) : i + 2].mean() for i in range(len(eye))])
-
-
-def clamp_landmarks(landmarks: Float[Tensor, "frames 68 3"]) -> Float[Tensor, "frames 68 3"]:
-    """R2-Talker's treatment of a new voice's landmarks: held within some deviations of that sequence's own mean (SPEC 7.2)."""
-    mean, deviation = landmarks.mean(dim=0), landmarks.std(dim=0)
-    limit = torch.from_numpy(landmark_limits(MESH_OF_68)).float()
-    standard = (landmarks - mean) / deviation
-    return torch.minimum(torch.maximum(standard, -limit), limit) * deviation + mean

@@ -98,7 +98,7 @@ def agree_over_clip(
             one.places = group.places
             one.keep(fits)
     corrected = _carry_over(poses, chosen, start, refined)
-    return corrected, _seek_everywhere(references, picture, usable, corrected, mean_head, camera)
+    return corrected, _seek_everywhere(references, picture, usable, corrected, camera)
 
 
 def _seek_everywhere(
@@ -106,7 +106,6 @@ def _seek_everywhere(
     picture: Picture,
     usable: np.ndarray,
     poses: Poses,
-    mean_head: np.ndarray,
     camera: Camera,
 ) -> Anchors:
     """The references' points on every usable frame whose head is held much as on the reference."""

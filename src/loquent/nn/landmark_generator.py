@@ -103,11 +103,6 @@ class Listening:
     steps_before: int
     """How many of them lie before the frame."""
 
-    @property
-    def look_ahead_steps(self) -> int:
-        """Steps after the frame's own that must be known; none = causal, apart from what the features themselves look ahead."""
-        return max(0, self.steps - self.steps_before - 1)
-
 
 BOTH_SIDES = Listening(WINDOW_STEPS, STEPS_BEFORE)
 """0.04 s before to 0.2 s after the frame, as the lip predictor hears."""
