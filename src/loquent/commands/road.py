@@ -15,7 +15,7 @@ MOST_MINUTES = 60 * 24 * 30
 
 
 def doctor(video: VideoFile, /, start_s: float = 0.0, end_s: float | None = None, json: Path | None = None) -> int:
-    """Say in seconds whether a video can become a portrait, and what to improve. Exit code 1 means no.
+    """Say within a minute or so whether a video can become a portrait, and what to improve. Exit code 1 means no.
 
     Example: loquent doctor me.mp4
 
