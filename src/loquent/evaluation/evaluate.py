@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from loquent import __version__
@@ -53,9 +54,9 @@ class Evaluation:
     file_mib: float
     """Size of the portrait file."""
     n_head_parameters: int
-    """Trained numbers of the head field, with one appearance code."""
+    """Parameters of the head field, with one appearance code."""
     n_torso_parameters: int
-    """Trained numbers of the torso field, with one appearance code."""
+    """Parameters of the torso field, with one appearance code."""
     notes: tuple[str, ...]
     """What a reader must know to judge the figures."""
     missing: dict[str, str]
@@ -166,9 +167,9 @@ class _Session:
         self._columns = spread_frames(range(len(clip.held_out_frames)), COLUMNS)
 
     @property
-    def shown_boxes(self) -> Any:
-        """Mouth rectangles of the frames on the contact sheet."""
-        return self.boxes[list(self._columns)]
+    def shown_boxes(self) -> Int[np.ndarray, "columns 4"]:
+        """Mouth rectangles (top, bottom, left, right) of the frames on the contact sheet."""
+        return np.asarray(self.boxes[list(self._columns)])
 
     def measure(
         self, name: str, pictures: Iterable[Picture], seconds: Iterable[float] = _NO_TIME, *, is_saved: bool = False

@@ -110,7 +110,7 @@ def measure_other_voice(
     """Render the portrait driven by `sound` and measure what its lips do.
 
     Args:
-        portrait: who shall speak.
+        portrait: who speaks.
         clip: of the same person and size; gives poses, blinks, the real torso and the person's range of openings.
         sound: any sound file, or a film of somebody speaking.
         phones: when which phone is spoken in it (`loquent.speech.phones`); nothing = as the phonetic encoder hears it.
