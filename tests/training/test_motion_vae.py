@@ -79,7 +79,7 @@ def test_it_learns_what_the_sound_says_and_repeats_itself() -> None:
 
 def test_dropped_frames_keep_time_and_do_not_count() -> None:
     ids = torch.tensor([3, 4, 7, 8, 9, 12])
-    curve = np.array([[0.0], [1.0], [4.0], [5.0], [6.0], [9.0]])
+    curve = torch.tensor([[0.0], [1.0], [4.0], [5.0], [6.0], [9.0]])
     motion, is_known = _on_timeline(curve, ids)
     assert motion.shape[1] == 12
     assert motion.shape[1] % STRIDE == 0

@@ -45,7 +45,7 @@ class Panels:
         """
         gaps = list(gaps_in) or [0.0, *[_GAP_IN] * (len(ratios) - 1)]
         self._width = _LEFT_IN + n_columns * width_in + (n_columns - 1) * _GAP_IN + _RIGHT_IN
-        # About 15 letters of the caption's size fit an inch.
+        # About 17 letters of the caption's size fit an inch.
         lines = textwrap.wrap(caption, int((self._width - _LEFT_IN - _RIGHT_IN) * 17))
         below = _SCALE_IN * has_scales + 0.18 + _LINE_IN * len(lines)
         self._height = _TOP_IN + width_in * sum(ratios) + sum(gaps) + below

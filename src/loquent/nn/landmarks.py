@@ -25,14 +25,20 @@ def track_windows(
 ) -> Float[Tensor, "frames window points axes"]:
     """As :func:`landmark_windows`, for frames at these places of the timeline, ascending: what lies between two of them is
     interpolated, so that a window is always five consecutive moments."""
-    first = int(frame_ids[0])
-    places = torch.arange(first, int(frame_ids[-1]) + 1, device=frame_ids.device)
-    after = torch.searchsorted(frame_ids, places)
-    before = torch.where(frame_ids[after] == places, after, after - 1)
+    return landmark_windows(at_every_moment(landmarks, frame_ids))[frame_ids - frame_ids[0]]
+
+
+def at_every_moment(
+    values: Float[Tensor, "frames *axes"], frame_ids: Int[Tensor, "frames"]
+) -> Float[Tensor, "moments *axes"]:
+    """Values of frames at these places of the timeline, ascending, for every moment from the first to the last: gaps are
+    bridged by straight lines."""
+    moments = torch.arange(int(frame_ids[0]), int(frame_ids[-1]) + 1, device=frame_ids.device)
+    after = torch.searchsorted(frame_ids, moments)
+    before = torch.where(frame_ids[after] == moments, after, after - 1)
     span = (frame_ids[after] - frame_ids[before]).clamp(min=1)
-    share = ((places - frame_ids[before]) / span).to(landmarks)
-    dense = torch.lerp(landmarks[before], landmarks[after], share[:, None, None])
-    return landmark_windows(dense)[frame_ids - first]
+    share = ((moments - frame_ids[before]) / span).to(values)
+    return torch.lerp(values[before], values[after], share.reshape(-1, *[1] * (values.ndim - 1)))
 
 
 class LandmarkEncoder(nn.Module):

@@ -6,11 +6,11 @@ smaller, stops early, and has no synchrony term, which would need a network of i
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from loquent.nn.landmarks import at_every_moment
 from loquent.nn.motion_vae import STRIDE, MotionVae, MotionVaeConfig
 from loquent.speech.windows import STEPS_PER_FRAME
 from loquent.training.landmark_generator import principal_motions
@@ -73,8 +73,9 @@ def fit_motion_vae(
         torch.manual_seed(seed)
         vae = MotionVae(sizes)
         vae.motions = motions
-        coefficients = without_drift(motions.coefficients(landmarks).double().numpy(), fps)
-        vae.motion_scale.fill_(max(float(coefficients.std()), 1e-9))
+        curves = without_drift(motions.coefficients(landmarks).double().numpy(), fps)
+        coefficients = torch.from_numpy(curves).float()
+        vae.motion_scale.fill_(max(float(curves.std()), 1e-9))
         _set_speech_range(vae, features, frame_ids)
         motion, is_known = _on_timeline(coefficients / float(vae.motion_scale), frame_ids)
         n_frames = motion.shape[1]
@@ -127,15 +128,15 @@ def _set_speech_range(vae: MotionVae, features: Tensor, frame_ids: Tensor) -> No
 
 
 def _on_timeline(
-    coefficients: np.ndarray, frame_ids: Int[Tensor, "frames"]
+    coefficients: Float[Tensor, "frames motions"], frame_ids: Int[Tensor, "frames"]
 ) -> tuple[Float[Tensor, "motions moments"], Bool[Tensor, "moments"]]:
     """Motion at every moment from the first frame on, a multiple of four of them, and which were seen.
 
     Gaps are bridged by straight lines; the end is held.
     """
-    places = (frame_ids - frame_ids[0]).numpy()
-    n_moments = -(-(int(places[-1]) + 1) // STRIDE) * STRIDE
-    dense = np.stack([np.interp(np.arange(n_moments), places, curve) for curve in coefficients.T])
-    is_known = torch.zeros(n_moments, dtype=torch.bool)
-    is_known[torch.from_numpy(places)] = True
-    return torch.from_numpy(dense).float(), is_known
+    dense = at_every_moment(coefficients, frame_ids)
+    held = dense[-1:].expand(-len(dense) % STRIDE, -1)
+    motion = torch.cat([dense, held]).T
+    is_known = torch.zeros(motion.shape[1], dtype=torch.bool)
+    is_known[frame_ids - frame_ids[0]] = True
+    return motion, is_known
