@@ -98,9 +98,10 @@ def test_text_as_video(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> No
 def test_video_without_sound_and_face(capsys: pytest.CaptureFixture[str], flat_video: Path, tmp_path: Path) -> None:
     code, out, err = run(capsys, "prepare", str(flat_video), "--out", str(tmp_path / "clip"))
     assert (code, out) == (2, "")
-    assert err == (
+    # On a busy machine lines of progress may come before it.
+    assert err.splitlines()[-1] == (
         "loquent prepare: flat.mp4 cannot be used: sound none. A portrait learns how lips follow sound; this video has no "
-        "sound track. Give the recording with its sound.\n"
+        "sound track. Give the recording with its sound."
     )
     assert not (tmp_path / "clip").exists()
 
