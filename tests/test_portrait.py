@@ -7,21 +7,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from loquent.actor.script import make_script
+from loquent.actor.voice import speak
 from loquent.data.clip import Clip
 from loquent.errors import InputError, OutputError, PortraitError
 from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.fields.head import HeadCondition
 from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
+from loquent.media.rates import SAMPLE_RATE_HZ
 from loquent.motion import Motion
+from loquent.nn.lip_predictor import WINDOW_STEPS, LipPredictor
 from loquent.portrait import Portrait, head_for_new_frames, torso_for_new_frames
 from loquent.portrait_file import VERSION
 from loquent.rendering.torso import TorsoOccupancy
+from loquent.speech.kinds import extract
 from loquent.testing import make_random_portrait, make_tiny_clip
 
 
@@ -209,6 +215,26 @@ def test_conditions_follow_the_sound_around_each_frame(clip: Clip, condition: An
     frame = torch.tensor([50])
     assert torch.equal(portrait.conditions(far, frame), portrait.conditions(long, frame))
     assert not torch.equal(portrait.conditions(near, frame), portrait.conditions(long, frame))
+
+
+def test_lips_rest_where_nobody_speaks(clip: Clip, tmp_path: Path) -> None:
+    portrait = make_random_portrait(clip, condition="expression")
+    assert portrait.lips is not None
+    portrait.speech_kind, n_inputs = "mel_phonetic", 82 * WINDOW_STEPS
+    portrait.lips = LipPredictor(torch.zeros(n_inputs), torch.ones(2, n_inputs) / n_inputs, torch.ones(2))
+    portrait.rest = torch.tensor([-2.0, 0.5])
+    portrait.save(tmp_path / "rests.portrait")
+    loaded = Portrait.load(tmp_path / "rests.portrait")
+    voice = speak(make_script(3.0, seed=2))
+    features = extract("mel_phonetic", np.concatenate([voice, np.zeros(3 * SAMPLE_RATE_HZ, np.float32)]))
+    ids = torch.tensor([20, 140])
+    spoken, still = loaded.conditions(features, ids)
+    closed = portrait.head.encode(portrait.rest[None])[0]
+    torch.testing.assert_close(still, closed, atol=1e-4, rtol=1e-4)
+    portrait.rest = None
+    unrested = portrait.conditions(features, ids)
+    torch.testing.assert_close(spoken, unrested[0])
+    assert (unrested[1] - closed).abs().max() > 0.01
 
 
 def test_rendering_is_repeatable_and_follows_sound_and_eyes(portrait: Portrait, clip: Clip) -> None:

@@ -33,6 +33,7 @@ from loquent.rendering.occupancy import occupied_box
 from loquent.rendering.render import Field, FieldSamples, MarchSettings, render_head
 from loquent.rendering.torso import TorsoOccupancy, render_torso
 from loquent.speech.kinds import speech_kind
+from loquent.speech.pauses import resting
 from loquent.speech.windows import STEPS_PER_FRAME, frame_contexts, frame_windows
 
 
@@ -66,6 +67,9 @@ class Portrait:
     """How tracked landmarks become those that move the head; None where none do, or the head was trained elsewhere."""
     landmarks: LandmarkGenerator | None = None
     """From speech features to the landmarks that move the head; None where none do, or nothing makes them from sound."""
+    rest: Float[Tensor, "*values"] | None = None
+    """Expression coefficients [coefficients] or landmarks [points, 3] of the person's closed lips, which they take when nobody
+    has spoken for a while; None = whatever the sound leads to."""
     eye_levels: tuple[float, float] = (0.0, 1.0)
     """The head's eye condition for open and for closed eyes; imported heads may measure eyes otherwise than we do."""
     march: MarchSettings = field(default_factory=MarchSettings)
@@ -127,6 +131,7 @@ class Portrait:
             "track.world_from_camera": self.track.world_from_camera,
             "track.eye": self.track.eye,
             "track.frame_ids": self.track_frame_ids,
+            **({"rest": self.rest} if self.rest is not None else {}),
         }
         write_portrait_file(path, facts, tensors)
 
@@ -170,7 +175,8 @@ class Portrait:
             contexts = frame_contexts(features, frame_ids, length=config.audio_steps)
             return self.head.encode(contexts.to(self.device))
         windows = frame_windows(features, frame_ids, length=WINDOW_STEPS, n_before=STEPS_BEFORE).to(self.device)
-        return self.head.encode(self.lips(windows))
+        coefficients = self._at_rest(self.lips(windows).cpu(), features, frame_ids)
+        return self.head.encode(coefficients.to(self.device))
 
     def _generated_windows(
         self, features: Float[Tensor, "steps width"], frame_ids: Int[Tensor, "frames"]
@@ -185,10 +191,23 @@ class Portrait:
         end = max(-(-len(features) // STEPS_PER_FRAME), int(frame_ids.max()) + 1)
         around = torch.unique(frame_ids[:, None] + torch.arange(-half, half + 1))
         around = around[(around >= 0) & (around < end)]
-        landmarks = self.landmarks.generate(features, around).cpu()
+        landmarks = self._at_rest(self.landmarks.generate(features, around).cpu(), features, around)
         if self.landmark_basis is not None:
             landmarks = torch.from_numpy(self.landmark_basis.limited(landmarks.numpy()))
         return track_windows(landmarks, around)[torch.searchsorted(around, frame_ids)]
+
+    def _at_rest(
+        self,
+        moved: Float[Tensor, "frames *values"],
+        features: Float[Tensor, "steps width"],
+        frame_ids: Int[Tensor, "frames"],
+    ) -> Float[Tensor, "frames *values"]:
+        """Coefficients or landmarks with lips closed where nobody speaks."""
+        if self.rest is None or len(features) == 0:
+            return moved
+        steps = (STEPS_PER_FRAME * frame_ids.cpu().long()).clamp(0, len(features) - 1)
+        share = resting(self.speech_kind, features)[steps].reshape(-1, *[1] * self.rest.dim())
+        return torch.lerp(moved, self.rest.expand_as(moved), share.expand_as(moved))
 
     @torch.inference_mode()
     def landmark_conditions(
@@ -365,6 +384,7 @@ def _assemble(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Portrait:
         lips=LipPredictor(**part("lips.")) if facts["lips"] else None,
         landmark_basis=_landmark_basis(part("landmark_basis.")),
         landmarks=_landmark_generator(facts.get("landmarks"), part("landmarks.")),
+        rest=tensors.get("rest"),
         eye_levels=tuple(facts.get("eye_levels", (0.0, 1.0))),
         march=MarchSettings(**{**march, "box": tuple(march["box"])}),
         record=facts["record"],

@@ -13,6 +13,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -38,7 +39,7 @@ from loquent.training.checkpoints import CHECKPOINT, HEAD_DONE, Checkpoint
 from loquent.training.head import HeadTrainer
 from loquent.training.landmark_generator import LandmarkFit, fit_landmark_generator
 from loquent.training.landmarks import TrainingLandmarks, fit_landmarks
-from loquent.training.lips import LipFit, fit_lip_predictor
+from loquent.training.lips import LipFit, fit_lip_predictor, without_drift
 from loquent.training.loop import run_stage, snapshot
 from loquent.training.presets import Preset, TorsoStageConfig
 from loquent.training.torso import TorsoTrainer
@@ -49,6 +50,8 @@ TORSO_FRAMES = 800
 """Most frames whose torso layers are kept in memory."""
 CLOSING_S = 4.0
 """Seconds of a time budget kept for writing the portrait."""
+CLOSED_SHARE = 0.1
+"""Share of the training frames, those with the smallest openings, whose mean is the shape of closed lips."""
 LOADING_SHARE = 1.6
 """Reading torso layers and starting up take about this much of the time that reading frames took, in all."""
 
@@ -256,6 +259,7 @@ class _Run:
             lips=self.lips.predictor if self.lips else None,
             landmark_basis=self.landmarks.basis if self.landmarks else None,
             landmarks=self.generator.generator if self.generator else None,
+            rest=self._rest(),
             march=head.march,
             record={
                 "clip": self.clip.info.name,
@@ -275,6 +279,16 @@ class _Run:
             },
             licences={"code": "MIT (Loquent)", "person": "the clip's; ask whoever is shown"},
         ).to(self.device)
+
+    def _rest(self) -> Tensor | None:
+        """What moves the lips, on average over the training frames whose lips are closed most."""
+        if self.lips is None and self.landmarks is None:
+            return None
+        expression = self.clip.track.expression[: self.clip.info.n_train].double().numpy()
+        shapes = without_drift(expression, self.clip.info.fps)
+        closed = torch.from_numpy(shapes[:, 0] <= np.quantile(shapes[:, 0], CLOSED_SHARE))
+        inputs = torch.from_numpy(shapes).float() if self.landmarks is None else self.landmarks.landmarks
+        return inputs[closed].mean(dim=0)
 
     def _code(self, codes: Tensor, frames: Sequence[int]) -> Float[Tensor, "code_width"]:
         """The appearance code for new frames, from those of the frames that trained."""
