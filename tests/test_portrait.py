@@ -23,11 +23,12 @@ from loquent.fields.head import HeadCondition
 from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
 from loquent.media.rates import SAMPLE_RATE_HZ
 from loquent.motion import Motion
-from loquent.nn.lip_predictor import WINDOW_STEPS, LipPredictor
+from loquent.nn.lip_predictor import STEPS_BEFORE, WINDOW_STEPS, LipPredictor
 from loquent.portrait import Portrait, head_for_new_frames, torso_for_new_frames
 from loquent.portrait_file import VERSION
 from loquent.rendering.torso import TorsoOccupancy
 from loquent.speech.kinds import extract
+from loquent.speech.windows import frame_windows
 from loquent.testing import make_random_portrait, make_tiny_clip
 
 
@@ -235,6 +236,35 @@ def test_lips_rest_where_nobody_speaks(clip: Clip, tmp_path: Path) -> None:
     unrested = portrait.conditions(features, ids)
     torch.testing.assert_close(spoken, unrested[0])
     assert (unrested[1] - closed).abs().max() > 0.01
+
+
+def test_mouth_gain_scales_predicted_lips_about_their_rest(clip: Clip) -> None:
+    portrait = make_random_portrait(clip)
+    features, ids = clip.speech_features(), torch.tensor([0, 4, 9])
+    assert portrait.lips is not None
+    windows = frame_windows(features, ids, length=WINDOW_STEPS, n_before=STEPS_BEFORE)
+    with torch.inference_mode():
+        predicted = portrait.lips(windows)
+        wanted = {gain: portrait.head.encode(gain * predicted) for gain in (0.0, 1.0, 2.5)}
+        as_predicted = portrait.head.encode(predicted)
+    assert torch.equal(portrait.conditions(features, ids), as_predicted), "left out, nothing is scaled"
+    assert torch.equal(wanted[1.0], as_predicted)
+    for gain, condition in wanted.items():
+        assert torch.equal(portrait.conditions(features, ids, mouth_gain=gain), condition)
+    assert not torch.allclose(wanted[2.5], wanted[1.0], atol=1e-3)
+    other = torch.randn(features.shape, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(portrait.conditions(other, ids, mouth_gain=0.0), wanted[0.0]), "lips at rest, whatever is said"
+
+
+def test_a_mouth_gain_that_cannot_be_is_refused(clip: Clip) -> None:
+    portrait, listening = make_random_portrait(clip), make_random_portrait(clip, condition="audio")
+    features, ids = clip.speech_features(), torch.arange(2)
+    for gain in (-0.1, 3.01, float("nan"), float("inf")):
+        with pytest.raises(InputError, match=r"--mouth-gain must lie between 0 .* and 3, but is"):
+            portrait.conditions(features, ids, mouth_gain=gain)
+    assert torch.equal(listening.conditions(features, ids, mouth_gain=1.0), listening.conditions(features, ids))
+    with pytest.raises(InputError, match=r"hears the sound itself.*--mouth-gain 0\.5.*Leave it out"):
+        listening.conditions(features, ids, mouth_gain=0.5)
 
 
 def test_rendering_is_repeatable_and_follows_sound_and_eyes(portrait: Portrait, clip: Clip) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from loquent.cli import main
 from loquent.data.clip import Clip
 from loquent.errors import InputError, MediaError, OutputError
 from loquent.media.audio import read_waveform, write_wav
@@ -186,14 +187,41 @@ def test_still_names_the_frame_that_begins_then(
     asked: list[list[int]] = []
     conditions = Portrait.conditions
 
-    def noted(self: Portrait, features: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+    def noted(self: Portrait, features: torch.Tensor, ids: torch.Tensor, **options: float) -> torch.Tensor:
         asked.append(ids.tolist())
-        return conditions(self, features, ids)
+        return conditions(self, features, ids, **options)
 
     monkeypatch.setattr(Portrait, "conditions", noted)
     for at_s in (0.0, 0.0399, 0.04, 1.16, 1.199, 2.28, 2.32):
         speak_still(portrait, tmp_path / "voice.wav", tmp_path / "a.png", at_s=at_s)
     assert asked == [[0], [0], [1], [29], [29], [57], [58]]
+
+
+def test_mouth_gain_says_how_far_lips_move(portrait: Portrait, sound: Path, tmp_path: Path) -> None:
+    portrait.save(tmp_path / "me.portrait")
+    write_wav(tmp_path / "silence.wav", np.zeros(round(1.31 * RATE_HZ), np.float32), RATE_HZ)
+    shown = {}
+    for voice in (sound, tmp_path / "silence.wav"):
+        for gain in ("0", "1", "2"):
+            words = ["render", str(tmp_path / "me.portrait"), str(voice), "--out", str(tmp_path / "a.png")]
+            assert main([*words, "--still", "0.8", "--mouth-gain", gain]) == 0
+            shown[voice.stem, gain] = read_image(tmp_path / "a.png")
+    assert np.array_equal(shown["tone", "0"], shown["silence", "0"])
+    for gain in ("1", "2"):
+        assert not np.array_equal(shown["tone", gain], shown["silence", gain])
+        assert not np.array_equal(shown["tone", gain], shown["tone", "0"])
+    speak_still(portrait, sound, tmp_path / "b.png", at_s=0.8)
+    assert np.array_equal(read_image(tmp_path / "b.png"), shown["tone", "1"])
+
+
+def test_a_mouth_gain_that_cannot_be_is_refused_before_work(
+    portrait: Portrait, clip: Clip, sound: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="--mouth-gain must lie"):
+        speak(portrait, tmp_path / "never_read.wav", tmp_path / "no.mp4", mouth_gain=3.5)
+    with pytest.raises(InputError, match="hears the sound itself"):
+        speak(make_random_portrait(clip, condition="audio"), sound, tmp_path / "no.mp4", mouth_gain=2.0)
+    assert names(tmp_path) == []
 
 
 def test_what_holds_no_sound_is_refused(portrait: Portrait, tmp_path: Path) -> None:

@@ -36,6 +36,9 @@ from loquent.speech.kinds import speech_kind
 from loquent.speech.pauses import resting
 from loquent.speech.windows import STEPS_PER_FRAME, frame_contexts, frame_windows
 
+MOST_MOUTH_GAIN = 3.0
+"""Most by which predicted lip motion may be enlarged: beyond it mouths leave everything that training showed."""
+
 
 @dataclass
 class Portrait:
@@ -156,30 +159,50 @@ class Portrait:
 
     @torch.inference_mode()
     def conditions(
-        self, features: Float[Tensor, "steps width"], frame_ids: Int[Tensor, "frames"]
+        self, features: Float[Tensor, "steps width"], frame_ids: Int[Tensor, "frames"], *, mouth_gain: float = 1.0
     ) -> Float[Tensor, "frames condition_width"]:
         """What moves the lips at the given frames of the timeline.
 
         Args:
             features: speech features of the whole sound, of this portrait's kind, from time 0.
             frame_ids: moments in units of 1/25 s.
+            mouth_gain: scales the predicted motion about the person's rest, 0 to 3; 1 = as predicted.
 
         Raises:
-            InputError: landmarks move this head, and nothing here makes landmarks from sound.
+            InputError: landmarks move this head, and nothing here makes landmarks from sound; or see
+                :meth:`check_mouth_gain`.
         """
+        self.check_mouth_gain(mouth_gain)
         if self.head.inputs == "landmarks":
-            return self.head.encode(self._generated_windows(features, frame_ids).to(self.device))
+            return self.head.encode(self._generated_windows(features, frame_ids, mouth_gain).to(self.device))
         if self.lips is None:
             config = self.head.config
             assert isinstance(config, SpeechHeadConfig)
             contexts = frame_contexts(features, frame_ids, length=config.audio_steps)
             return self.head.encode(contexts.to(self.device))
         windows = frame_windows(features, frame_ids, length=WINDOW_STEPS, n_before=STEPS_BEFORE).to(self.device)
-        coefficients = self._at_rest(self.lips(windows).cpu(), features, frame_ids)
+        # Of the coefficients it predicts, drift was taken out before: their mean is 0.
+        coefficients = self._at_rest(mouth_gain * self.lips(windows).cpu(), features, frame_ids)
         return self.head.encode(coefficients.to(self.device))
 
+    def check_mouth_gain(self, mouth_gain: float) -> None:
+        """Check that this portrait's lip motion can be scaled by `mouth_gain`.
+
+        Raises:
+            InputError: it lies outside 0 to 3, or is not 1 where the head hears the sound itself.
+        """
+        if not 0 <= mouth_gain <= MOST_MOUTH_GAIN:
+            raise InputError(
+                f"--mouth-gain must lie between 0 (lips in their mean shape) and {MOST_MOUTH_GAIN:g}, but is {mouth_gain:g}."
+            )
+        if mouth_gain != 1 and self.head.inputs != "landmarks" and self.lips is None:
+            raise InputError(
+                f"This portrait's head ({self.head.kind}) hears the sound itself, so there is no predicted lip motion that "
+                f"--mouth-gain {mouth_gain:g} could scale. Leave it out, or train with a preset that predicts lips: quick."
+            )
+
     def _generated_windows(
-        self, features: Float[Tensor, "steps width"], frame_ids: Int[Tensor, "frames"]
+        self, features: Float[Tensor, "steps width"], frame_ids: Int[Tensor, "frames"], mouth_gain: float
     ) -> Float[Tensor, "frames window points 3"]:
         """Windows of the landmarks that the generator makes of the sound, kept near those of the training frames."""
         if self.landmarks is None:
@@ -191,7 +214,9 @@ class Portrait:
         end = max(-(-len(features) // STEPS_PER_FRAME), int(frame_ids.max()) + 1)
         around = torch.unique(frame_ids[:, None] + torch.arange(-half, half + 1))
         around = around[(around >= 0) & (around < end)]
-        landmarks = self._at_rest(self.landmarks.generate(features, around).cpu(), features, around)
+        generated = self.landmarks.generate(features, around)
+        landmarks = torch.lerp(self.landmarks.motions.mean, generated, mouth_gain).cpu()
+        landmarks = self._at_rest(landmarks, features, around)
         if self.landmark_basis is not None:
             landmarks = torch.from_numpy(self.landmark_basis.limited(landmarks.numpy()))
         return track_windows(landmarks, around)[torch.searchsorted(around, frame_ids)]

@@ -34,6 +34,7 @@ def speak(
     motion: Path | None = None,
     size: int | None = None,
     background: str | None = None,
+    mouth_gain: float = 1.0,
     seed: int = 0,
 ) -> int:
     """Write a film of the portrait speaking `sound`, with that sound; returns its number of frames.
@@ -45,14 +46,16 @@ def speak(
         motion: a motion file (`loquent.motion`); nothing = the clip's own motion without end.
         size: rows of the film; nothing = the clip's.
         background: a picture file, a colour name or ``#rrggbb``; nothing = the clip's own plate.
+        mouth_gain: scales the predicted lip motion about the person's rest, 0 to 3.
         seed: of the path through the clip's motion.
 
     Raises:
-        InputError: a file cannot be used.
+        InputError: a file cannot be used, or see `Portrait.check_mouth_gain`.
         OutputError: the film cannot be written.
     """
     if out.suffix.lower() not in (".mp4", ".mov"):
         raise InputError(f"--out must end in .mp4 or .mov, but is {out}. For a single picture add --still SECONDS.")
+    portrait.check_mouth_gain(mouth_gain)
     camera = portrait.camera if size is None else portrait.camera.with_rows(size)
     features = _features(portrait, sound)
     n_frames = math.ceil(features.shape[0] / 2)
@@ -62,7 +65,7 @@ def speak(
         VideoWriter(out, height=camera.height, width=camera.width, fps=FPS, sound=sound) as writer,
         Progress("Rendering", n_frames, unit="frame") as bar,
     ):
-        for image in _frames(portrait, features, path, camera, plate, range(n_frames)):
+        for image in _frames(portrait, features, path, camera, plate, range(n_frames), mouth_gain):
             writer.write(image)
             bar.advance()
     return n_frames
@@ -77,15 +80,17 @@ def speak_still(
     motion: Path | None = None,
     size: int | None = None,
     background: str | None = None,
+    mouth_gain: float = 1.0,
     seed: int = 0,
 ) -> None:
     """Write the single picture that a film of `sound` would show at `at_s` seconds; arguments as in :func:`speak`.
 
     Raises:
-        InputError: a file cannot be used, or the sound is shorter than `at_s`.
+        InputError: a file cannot be used, the sound is shorter than `at_s`, or see `Portrait.check_mouth_gain`.
     """
     if out.suffix.lower() not in (".png", ".jpg"):
         raise InputError(f"--still writes a picture: --out must end in .png or .jpg, but is {out}.")
+    portrait.check_mouth_gain(mouth_gain)
     camera = portrait.camera if size is None else portrait.camera.with_rows(size)
     features = _features(portrait, sound)
     n_frames = math.ceil(features.shape[0] / 2)
@@ -95,7 +100,7 @@ def speak_still(
         raise InputError(f"--still {at_s} lies outside the sound {sound}, which lasts {n_frames / FPS:.2f} s.")
     path = _motion(portrait, motion, n_frames, seed)
     plate = _plate(portrait, camera, background)
-    write_image(out, next(_frames(portrait, features, path, camera, plate, range(frame, frame + 1))))
+    write_image(out, next(_frames(portrait, features, path, camera, plate, range(frame, frame + 1), mouth_gain)))
 
 
 def _frames(
@@ -105,10 +110,12 @@ def _frames(
     camera: Camera,
     plate: Float[Tensor, "rows columns 3"],
     frames: range,
+    mouth_gain: float,
 ) -> Iterator[UInt8[np.ndarray, "rows columns 3"]]:
     for first in range(frames.start, frames.stop, CONDITION_FRAMES):
         ids = torch.arange(first, min(first + CONDITION_FRAMES, frames.stop))
-        for i, condition in zip(ids.tolist(), portrait.conditions(features, ids), strict=True):
+        conditions = portrait.conditions(features, ids, mouth_gain=mouth_gain)
+        for i, condition in zip(ids.tolist(), conditions, strict=True):
             picture = portrait.render(
                 path.world_from_camera[i], condition, path.eye[i], camera=camera, background=plate
             )

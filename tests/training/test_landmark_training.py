@@ -19,8 +19,8 @@ from loquent.evaluation.evaluate import evaluate
 from loquent.evaluation.held_out import landmark_conditions
 from loquent.evaluation.report import print_evaluation
 from loquent.face.landmarks import LandmarkTrack
-from loquent.nn.landmark_generator import LandmarkGenerator
-from loquent.nn.landmarks import LANDMARK_WINDOW
+from loquent.nn.landmark_generator import LandmarkGenerator, LandmarkMotions
+from loquent.nn.landmarks import LANDMARK_WINDOW, landmark_windows
 from loquent.portrait import Portrait
 from loquent.testing import make_tiny_clip
 from loquent.training import loop
@@ -229,13 +229,14 @@ class Mouth(LandmarkGenerator):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("loudness", torch.ones(1))
+        self.motions = LandmarkMotions.empty(68, 1)
+        self.motions.mean[:, 2] = torch.linspace(-0.02, 0.02, 68)
         self.asked: list[list[int]] = []
 
     def generate(self, features: Tensor, frame_ids: Tensor) -> Tensor:
         self.asked.append(frame_ids.tolist())
-        landmarks = torch.zeros(len(frame_ids), 68, 3)
-        landmarks[:, 66, 1] = features[(2 * frame_ids).clamp(max=len(features) - 1), 0]
+        landmarks = self.motions.mean.repeat(len(frame_ids), 1, 1)
+        landmarks[:, 66, 1] += features[(2 * frame_ids).clamp(max=len(features) - 1), 0]
         return landmarks
 
     def describe(self) -> dict[str, Any]:
@@ -263,3 +264,24 @@ def test_a_generator_of_landmarks_makes_the_head_listen(clip: Clip, trained: Pat
     portrait.save(tmp_path / "f.portrait")
     with pytest.raises(PortraitError, match="no kind of landmark generator called 'mouth'"):
         Portrait.load(tmp_path / "f.portrait")
+
+
+def test_mouth_gain_scales_generated_landmarks_about_their_rest_within_limits(trained: Path) -> None:
+    portrait = replace(Portrait.load(trained), landmarks=Mouth())
+    assert portrait.landmark_basis is not None
+    assert portrait.landmarks is not None
+    limit = portrait.landmark_basis.limit
+    features = torch.zeros(40, 4)
+    features[:, 0] = torch.linspace(-1.5, 1.5, 40) * float(limit[66, 1])  # beyond the limits at its ends
+    rest = portrait.landmarks.motions.mean.numpy()
+    generated = portrait.landmarks.generate(features, torch.arange(20)).numpy()
+    found = {}
+    for gain in (0.0, 0.5, 1.0, 3.0):
+        scaled = np.clip(rest + gain * (generated - rest), -limit, limit)
+        with torch.inference_mode():
+            wanted = portrait.head.encode(landmark_windows(torch.from_numpy(scaled.astype(np.float32))))
+        found[gain] = portrait.conditions(features, torch.arange(20), mouth_gain=gain)
+        torch.testing.assert_close(found[gain], wanted, rtol=1e-4, atol=1e-6)
+    assert torch.equal(found[1.0], portrait.conditions(features, torch.arange(20)))
+    assert torch.equal(found[0.0][2:-2], found[0.0][2:3].expand(16, -1)), "at rest, whatever is said"
+    assert not torch.allclose(found[3.0], found[1.0], atol=1e-3)

@@ -113,6 +113,7 @@ def render(
     size: int | None = None,
     background: str | None = None,
     still: float | None = None,
+    mouth_gain: float = 1.0,
     seed: int = 0,
     device: str = "cpu",
 ) -> int:
@@ -128,6 +129,7 @@ def render(
         size: rows of the film; nothing = as trained.
         background: a picture file, white, black, green, or #rrggbb; nothing = the clip's own background.
         still: write only the picture at this second.
+        mouth_gain: move the lips more (above 1, up to 3) or less (below 1; 0 = at rest) than predicted.
         seed: another number gives another path through the clip's head motion.
         device: cpu, cuda, or auto for the best there is.
     """
@@ -136,9 +138,28 @@ def render(
 
     person = Portrait.load(portrait, device)
     if still is not None:
-        speak_still(person, sound, out, at_s=still, motion=motion, size=size, background=background, seed=seed)
+        speak_still(
+            person,
+            sound,
+            out,
+            at_s=still,
+            motion=motion,
+            size=size,
+            background=background,
+            mouth_gain=mouth_gain,
+            seed=seed,
+        )
     else:
-        speak(person, sound, out, motion=motion, size=size, background=background, seed=seed)
+        speak(
+            person,
+            sound,
+            out,
+            motion=motion,
+            size=size,
+            background=background,
+            mouth_gain=mouth_gain,
+            seed=seed,
+        )
     print(f"Wrote {out}.")
     return 0
 

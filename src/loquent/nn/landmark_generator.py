@@ -25,6 +25,9 @@ class LandmarkGenerator(nn.Module, ABC):
     `describe` and `state_dict` together say everything: `loquent.nn.generator_kinds` makes the generator from them again.
     """
 
+    motions: "LandmarkMotions"
+    """What it makes landmarks of; their mean is the face at rest."""
+
     @abstractmethod
     def generate(
         self, features: Float[Tensor, "steps width"], frame_ids: Int[Tensor, "frames"]
