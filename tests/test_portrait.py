@@ -14,6 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from loquent import portrait as module
 from loquent.actor.script import make_script
 from loquent.actor.voice import speak
 from loquent.data.clip import Clip
@@ -236,6 +237,28 @@ def test_lips_rest_where_nobody_speaks(clip: Clip, tmp_path: Path) -> None:
     unrested = portrait.conditions(features, ids)
     torch.testing.assert_close(spoken, unrested[0])
     assert (unrested[1] - closed).abs().max() > 0.01
+
+
+def test_conditions_one_by_one_are_computed_some_at_a_time(
+    portrait: Portrait, clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = clip.speech_features()
+    whole = portrait.conditions(features, torch.arange(2, 12), mouth_gain=2.0)
+    asked: list[list[int]] = []
+    conditions = Portrait.conditions
+
+    def noted(self: Portrait, features: Tensor, ids: Tensor, **options: float) -> Tensor:
+        asked.append(ids.tolist())
+        return conditions(self, features, ids, **options)
+
+    monkeypatch.setattr(Portrait, "conditions", noted)
+    monkeypatch.setattr(module, "CONDITION_FRAMES", 4)
+    rows = portrait.each_condition(features, range(2, 12), mouth_gain=2.0)
+    assert asked == []
+    first = next(rows)
+    assert asked == [[2, 3, 4, 5]]
+    torch.testing.assert_close(torch.stack([first, *rows]), whole)
+    assert asked == [[2, 3, 4, 5], [6, 7, 8, 9], [10, 11]]
 
 
 def test_mouth_gain_scales_predicted_lips_about_their_rest(clip: Clip) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import platform
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +37,8 @@ from loquent.speech.kinds import speech_kind
 from loquent.speech.pauses import resting
 from loquent.speech.windows import STEPS_PER_FRAME, frame_contexts, frame_windows
 
+CONDITION_FRAMES = 250
+"""Consecutive frames whose conditions are computed at once."""
 MOST_MOUTH_GAIN = 3.0
 """Most by which predicted lip motion may be enlarged: beyond it mouths leave everything that training showed."""
 
@@ -184,6 +187,14 @@ class Portrait:
         # Of the coefficients it predicts, drift was taken out before: their mean is 0.
         coefficients = self._at_rest(mouth_gain * self.lips(windows).cpu(), features, frame_ids)
         return self.head.encode(coefficients.to(self.device))
+
+    def each_condition(
+        self, features: Float[Tensor, "steps width"], frames: range, *, mouth_gain: float = 1.0
+    ) -> Iterator[Float[Tensor, "condition_width"]]:
+        """The rows of :meth:`conditions` for `frames` one by one, in memory that does not grow with their number."""
+        for first in range(frames.start, frames.stop, CONDITION_FRAMES):
+            ids = torch.arange(first, min(first + CONDITION_FRAMES, frames.stop))
+            yield from self.conditions(features, ids, mouth_gain=mouth_gain)
 
     def check_mouth_gain(self, mouth_gain: float) -> None:
         """Check that this portrait's lip motion can be scaled by `mouth_gain`.

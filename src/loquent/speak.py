@@ -13,7 +13,7 @@ from torch import Tensor
 from loquent.errors import InputError, MediaError
 from loquent.geometry.cameras import Camera
 from loquent.media.audio import read_waveform
-from loquent.media.images import read_image, write_image
+from loquent.media.images import read_image, to_bytes, write_image
 from loquent.media.rates import FPS, SAMPLE_RATE_HZ
 from loquent.media.writer import VideoWriter
 from loquent.motion import Motion, dense_track, endless, read_motion
@@ -21,8 +21,6 @@ from loquent.portrait import Portrait
 from loquent.progress import Progress
 from loquent.speech.kinds import extract
 
-CONDITION_FRAMES = 250
-"""Frames whose conditions are computed at once."""
 NAMED_COLOURS = {"white": (255, 255, 255), "black": (0, 0, 0), "green": (0, 177, 64)}
 
 
@@ -112,14 +110,10 @@ def _frames(
     frames: range,
     mouth_gain: float,
 ) -> Iterator[UInt8[np.ndarray, "rows columns 3"]]:
-    for first in range(frames.start, frames.stop, CONDITION_FRAMES):
-        ids = torch.arange(first, min(first + CONDITION_FRAMES, frames.stop))
-        conditions = portrait.conditions(features, ids, mouth_gain=mouth_gain)
-        for i, condition in zip(ids.tolist(), conditions, strict=True):
-            picture = portrait.render(
-                path.world_from_camera[i], condition, path.eye[i], camera=camera, background=plate
-            )
-            yield (picture * 255 + 0.5).to(torch.uint8).numpy()
+    conditions = portrait.each_condition(features, frames, mouth_gain=mouth_gain)
+    for i, condition in zip(frames, conditions, strict=True):
+        picture = portrait.render(path.world_from_camera[i], condition, path.eye[i], camera=camera, background=plate)
+        yield to_bytes(picture.numpy())
 
 
 def _features(portrait: Portrait, sound: Path) -> Float[Tensor, "steps width"]:

@@ -17,9 +17,9 @@ from loquent.errors import InputError
 from loquent.evaluation import evaluate as module
 from loquent.evaluation import lip_sync
 from loquent.evaluation.evaluate import Evaluation, evaluate
-from loquent.evaluation.held_out import to_bytes
 from loquent.evaluation.report import print_evaluation, write_report
 from loquent.face.landmarks import LandmarkTrack
+from loquent.media.images import to_bytes
 from loquent.testing import make_random_portrait, make_tiny_clip
 
 N_TRAIN, N_HELD_OUT = 10, 9

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from loquent.evaluation.held_out import shuffle_in_time, to_bytes
+from loquent.evaluation.held_out import shuffle_in_time
 
 RATE_HZ = 50
 
@@ -22,8 +22,3 @@ def test_shuffling_moves_every_step_by_more_than_a_window_but_keeps_stretches_of
     assert np.abs(order - np.arange(1000)).min() >= 24
     borders = np.flatnonzero(np.diff(order) != 1)
     assert 1000 / RATE_HZ - 1 <= len(borders) <= 2 * 1000 / RATE_HZ + 2
-
-
-def test_colours_are_rounded_to_the_nearest() -> None:
-    picture = np.array([[[0.0, 1.0, 100.4 / 255], [100.6 / 255, 1.0001, -0.0001]]], np.float32)
-    assert to_bytes(picture).tolist() == [[[0, 255, 100], [101, 255, 0]]]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from loquent.errors import InputError
-from loquent.media.images import read_image, write_image
+from loquent.media.images import read_image, to_bytes, write_image
 
 
 def noise(*shape: int) -> np.ndarray:
@@ -76,3 +76,8 @@ def test_a_picture_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(InputError, match=r"a\.png cannot be read: Permission denied"):
         read_image(tmp_path / "a.png")
+
+
+def test_colours_are_rounded_to_the_nearest() -> None:
+    picture = np.array([[[0.0, 1.0, 100.4 / 255], [100.6 / 255, 1.0001, -0.0001]]], np.float32)
+    assert to_bytes(picture).tolist() == [[[0, 255, 100], [101, 255, 0]]]

@@ -25,6 +25,7 @@ from loquent.face.indices import OUTER_LIPS
 from loquent.face.surface import points_in_camera
 from loquent.geometry.cameras import Camera
 from loquent.media.audio import read_waveform
+from loquent.media.images import to_bytes
 from loquent.media.rates import SAMPLE_RATE_HZ
 from loquent.nn.landmarks import track_windows
 from loquent.portrait import Portrait
@@ -247,8 +248,3 @@ def resized(picture: Shaped[np.ndarray, "height width 3"], camera: Camera) -> Sh
     if picture.shape[:2] == (camera.height, camera.width):
         return picture
     return np.asarray(cv2.resize(picture, (camera.width, camera.height), interpolation=cv2.INTER_AREA))
-
-
-def to_bytes(picture: Float[np.ndarray, "height width 3"]) -> Picture:
-    """Colours in [0, 1] as they are written to a file, rounded to the nearest."""
-    return (picture * 255 + 0.5).clip(0, 255).astype(np.uint8)

@@ -48,8 +48,6 @@ from loquent.speech.phones import Phones, hear_phones, read_phones
 PERSON, SPEAKER, SHUFFLED = "person", "speaker", "shuffled"
 MOST_REAL_FRAMES = 1500
 """The person's range comes from at most the clip's first minute."""
-CONDITION_FRAMES = 250
-"""Frames whose conditions are computed at once."""
 LATE_PHONES_S = 0.5
 """Phone times that go on for longer than this after the sound belong to another sound."""
 _PHONETIC_KINDS = ("phonetic", "phonetic_causal", "mel_phonetic")
@@ -135,7 +133,7 @@ def measure_other_voice(
     features = extract(portrait.speech_kind, waveform, SAMPLE_RATE_HZ)
     n_frames = math.ceil(seconds * FPS)
     is_silent = silent_frames(waveform, SAMPLE_RATE_HZ, np.arange(n_frames), FPS)
-    next(_conditions(portrait, features, 1))  # a head that cannot listen is refused before anything is rendered
+    portrait.conditions(features, torch.zeros(1).long())  # a head that cannot listen is refused before it is rendered
     camera = clip.camera if size is None else clip.camera.with_rows(size)
     n_films = len(settings) + shuffle_sound + probe(sound).has_video
     n_pictures = min(clip.n_frames, MOST_REAL_FRAMES) + n_films * n_frames
@@ -257,7 +255,7 @@ class _Session:
         seconds: list[float] = []
         n_frames = len(driven.is_silent)
         poses = _to_and_fro(self._clip.n_frames, n_frames)
-        conditions = _conditions(portrait, features, n_frames)
+        conditions = portrait.each_condition(features, range(n_frames))
         pictures = held_out.rendered_pictures(
             portrait, self._clip, setting, conditions, seconds, frames=poses, camera=self._camera
         )
@@ -309,13 +307,6 @@ class _Session:
     def _place(self, name: str, k: int) -> Path:
         assert self._frames_dir is not None
         return self._frames_dir / f"{k:06d}_{name.replace(' ', '_')}.png"
-
-
-def _conditions(
-    portrait: Portrait, features: Float[Tensor, "steps width"], n_frames: int
-) -> Iterator[Float[Tensor, "condition_width"]]:
-    for first in range(0, n_frames, CONDITION_FRAMES):
-        yield from portrait.conditions(features, torch.arange(first, min(first + CONDITION_FRAMES, n_frames)))
 
 
 def _to_and_fro(n_poses: int, n_frames: int) -> list[int]:

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
 
 from loquent.data.clip import Clip
 from loquent.errors import ClipError, InputError
 from loquent.exchange.rad_folder import EYES_CLOSED_AU45, SPEECH_FILES, TRAIN, VAL
 from loquent.face.indices import MESH_OF_68
 from loquent.geometry.cameras import stored_from_volume
-from loquent.media.images import write_image
+from loquent.media.images import to_bytes, write_image
 from loquent.progress import Progress
 from loquent.speech.windows import STEPS_PER_FRAME, WINDOW_LENGTH, frame_windows
 from loquent.storage import atomic_path, remove_abandoned, write_bytes, write_json
@@ -85,7 +84,7 @@ def _write_frame(clip: Clip, i: int, place: Path) -> None:
     _copy(clip.folder / "frames" / f"{k:06d}.jpg", place / "ori_imgs" / f"{k}.jpg")
     points = clip.track.landmarks_px[i, list(MESH_OF_68), :2].tolist()
     write_bytes(place / "ori_imgs" / f"{k}.lms", "".join(f"{u:f} {v:f}\n" for u, v in points).encode())
-    target: UInt8[np.ndarray, "height width 3"] = (clip.target(i) * 255 + 0.5).astype(np.uint8)
+    target = to_bytes(clip.target(i))
     write_image(place / "gt_imgs" / f"{k}.jpg", target)
     write_image(place / "torso_imgs" / f"{k}.png", clip.torso(i))
     write_image(place / "parsing" / f"{k}.png", _LABELS[clip.matte(i).argmax(axis=2)])

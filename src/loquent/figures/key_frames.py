@@ -7,9 +7,10 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from loquent.data.clip import Clip
-from loquent.evaluation.held_out import Picture, mouth_boxes, to_bytes
+from loquent.evaluation.held_out import Picture, mouth_boxes
 from loquent.figures.panels import Panels
 from loquent.figures.subject import Moments, Subject, time_label
+from loquent.media.images import to_bytes
 
 N_KEY_FRAMES = 6
 _CLOSE_UP = 0.62

@@ -8,10 +8,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from loquent.data.clip import Clip
-from loquent.evaluation.held_out import to_bytes
 from loquent.figures.panels import INK, Panels
 from loquent.figures.subject import Moments, Subject
 from loquent.geometry.rotations import head_angles_deg, head_rotations
+from loquent.media.images import to_bytes
 
 BEYOND_DEG = (10, 20)
 """How far beyond the clip's range the head is turned to either side."""

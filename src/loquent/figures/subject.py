@@ -11,8 +11,9 @@ from torch import Tensor
 
 from loquent.data.clip import Clip
 from loquent.errors import InputError
-from loquent.evaluation.held_out import Picture, to_bytes
+from loquent.evaluation.held_out import Picture
 from loquent.face.lips import lip_opening
+from loquent.media.images import to_bytes
 from loquent.portrait import Portrait
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from loquent.errors import InputError
 from loquent.storage import write_bytes
@@ -54,6 +54,11 @@ def write_image(path: Path, pixels: UInt8[np.ndarray, "height width channels"], 
         options = [cv2.IMWRITE_PNG_COMPRESSION, 3]
     _, encoded = cv2.imencode(path.suffix, ordered, options)
     write_bytes(path, encoded.tobytes(), durable=durable)
+
+
+def to_bytes(picture: Float[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width 3"]:
+    """Colours in [0, 1] as they are written to a file, rounded to the nearest."""
+    return (picture * 255 + 0.5).clip(0, 255).astype(np.uint8)
 
 
 def _is_damaged_png(content: bytes) -> bool:

@@ -18,7 +18,7 @@ from loquent.geometry.cameras import Camera, project
 from loquent.geometry.rotations import head_angles_deg
 from loquent.media.audio import read_waveform
 from loquent.media.compositing import laid_over
-from loquent.media.images import read_image, write_image
+from loquent.media.images import read_image, to_bytes, write_image
 from loquent.media.rates import FPS, SAMPLE_RATE_HZ
 from loquent.prepare.pipeline import Step, Workplace
 from loquent.prepare.track import TRACK, TRACK_FIGURES, read_track_tensors
@@ -52,7 +52,7 @@ def _draw(work: Workplace) -> None:
         picture = read_image(work.input("frames") / f"{name}.jpg")
         matte = read_image(work.input("mattes") / f"{name}.png")
         layer = read_image(work.input("torso") / f"{name}.png")
-        behind = (laid_over(layer[..., :3], plate, layer[..., 3:]) * 255 + 0.5).astype(np.uint8)
+        behind = to_bytes(laid_over(layer[..., :3], plate, layer[..., 3:]))
         left = _annotated(picture, matte, track["landmarks_px"][i], track["world_from_camera"][i], camera)
         cells.append(_cell(left, behind, f"{frame_ids[i] / FPS:.1f} s"))
     rows = [np.concatenate(cells[k : k + _COLUMNS], axis=1) for k in range(0, len(cells), _COLUMNS)]

@@ -15,7 +15,7 @@ from loquent.face.surface import cells_near, face_surface
 from loquent.fields.head import HeadCondition, HeadField
 from loquent.fields.kinds import freeze
 from loquent.geometry.cameras import pixel_rays
-from loquent.media.images import write_image
+from loquent.media.images import to_bytes, write_image
 from loquent.ops.composite import distortion
 from loquent.ops.ray_march import RaySamples, march_rays
 from loquent.rendering.layers import head_over
@@ -130,7 +130,7 @@ class HeadTrainer(Learner[HeadField, VisibilityGrid | OccupancyGrid]):
         )
         behind = torch.from_numpy(self.store.behind[k, ::PREVIEW_STRIDE, ::PREVIEW_STRIDE].copy()).to(self.device)
         shown = head_over(rendered.colour, rendered.opacity, behind.reshape(-1, 3).float() / 255)
-        picture = (shown.reshape(*shape, 3) * 255 + 0.5).to(torch.uint8).cpu().numpy()
+        picture = to_bytes(shown.reshape(*shape, 3).cpu().numpy())
         write_image(path, np.concatenate([self.store.target[k, ::PREVIEW_STRIDE, ::PREVIEW_STRIDE], picture], axis=1))
 
     def facts(self) -> dict[str, Any]:

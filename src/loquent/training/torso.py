@@ -12,6 +12,7 @@ from loquent.data.clip import Clip
 from loquent.fields.torso import ErNerfTorso
 from loquent.fields.torso_follow import TorsoFollow
 from loquent.geometry.cameras import pixel_plane
+from loquent.media.images import to_bytes
 from loquent.rendering.torso import TorsoOccupancy
 from loquent.training import losses
 from loquent.training.budget import exponential
@@ -50,7 +51,7 @@ class TorsoTrainer(Learner[ErNerfTorso, TorsoOccupancy]):
 
         def load_one(k: int) -> None:  # threads write rows of their own only
             layer = clip.torso(frames[k])
-            self.target[k] = (clip.over_background(layer) * 255 + 0.5).astype(np.uint8).reshape(-1, 3)
+            self.target[k] = to_bytes(clip.over_background(layer)).reshape(-1, 3)
             self.alpha[k] = layer[..., 3].reshape(-1)
             tick()
 
