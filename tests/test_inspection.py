@@ -2,10 +2,16 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
+from safetensors import safe_open
+from safetensors.torch import save_file
 
+from loquent.cli import main
 from loquent.inspection import print_description
+from loquent.portrait_file import VERSION
+from loquent.testing import make_random_portrait, make_tiny_clip
 
 FACTS = {
     "file": "[b]me[/b].portrait",
@@ -34,3 +40,15 @@ def test_names_that_look_like_markup_are_shown(
 def test_json_is_the_facts(capsys: pytest.CaptureFixture[str]) -> None:
     print_description(FACTS, as_json=True)
     assert json.loads(capsys.readouterr().out) == FACTS
+
+
+def test_the_version_is_the_files_own(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    now, older = tmp_path / "now.portrait", tmp_path / "older.portrait"
+    make_random_portrait(make_tiny_clip(tmp_path / "clip")).save(now)
+    with safe_open(now, framework="pt") as file:
+        facts = json.loads(file.metadata()["loquent"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    save_file(tensors, older, metadata={"loquent": json.dumps({**facts, "version": VERSION - 1})})
+    for path, version in ((now, VERSION), (older, VERSION - 1)):
+        assert main(["inspect", str(path), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["version"] == version

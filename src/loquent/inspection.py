@@ -10,17 +10,18 @@ from rich.text import Text
 
 from loquent.media.rates import FPS
 from loquent.portrait import Portrait
-from loquent.portrait_file import VERSION
+from loquent.portrait_file import read_portrait_file
 from loquent.speech.kinds import speech_kind
 
 
 def describe(portrait: Portrait, path: Path) -> dict[str, Any]:
-    """The facts about a portrait read from `path`, as JSON values."""
+    """The facts about a portrait read from `path`, as JSON values; `version` is that of the file, maybe an older one."""
+    written, _ = read_portrait_file(path)
     kind = speech_kind(portrait.speech_kind)
     fields = [field for field in (portrait.head, portrait.torso) if field is not None]
     return {
         "file": path.name,
-        "version": VERSION,
+        "version": written["version"],
         "size_mib": round(path.stat().st_size / 2**20, 2),
         "picture": f"{portrait.camera.width} x {portrait.camera.height}",
         "focal_px": round(portrait.camera.fx, 1),
