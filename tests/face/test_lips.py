@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from loquent.errors import InputError
-from loquent.face.lips import correlation_and_lag, fill_gaps, high_pass, lip_opening, lip_width
+from loquent.face.lips import correlation, correlation_and_lag, fill_gaps, high_pass, lip_opening, lip_width
 
 
 def test_opening_and_width_are_in_eye_distances() -> None:
@@ -60,6 +60,12 @@ def test_the_lag_is_where_a_loop_finds_it(shift: int) -> None:
 
 def test_correlation_ignores_gaps_and_constant_signals() -> None:
     a = np.sin(np.arange(60.0))
+    b = np.random.default_rng(0).normal(size=60)
+    assert correlation(a, 3 - 2 * b) == pytest.approx(-np.corrcoef(a, b)[0, 1])
+    b[5:9] = np.nan
+    assert correlation(a, b) == pytest.approx(np.corrcoef(np.delete(a, range(5, 9)), np.delete(b, range(5, 9)))[0, 1])
+    assert correlation(b, b) == pytest.approx(1)
+    assert correlation(a, np.ones(60)) == correlation(a[:2], b[:2]) == 0.0
     b = a.copy()
     b[5:9] = np.nan
     assert correlation_and_lag(a, b, 25.0)[0] == pytest.approx(1)

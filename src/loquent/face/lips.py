@@ -78,12 +78,15 @@ def correlation_and_lag(
         raise InputError(f"Signals to correlate must be equally long, but have {len(a)} and {len(b)} frames.")
     longest = min(round(max_lag_s * fps), max(len(a) - 3, 0))
     lags = sorted(range(-longest, longest + 1), key=abs)
-    values = [_pearson(a[max(0, -lag) : len(a) - max(0, lag)], b[max(0, lag) : len(b) + min(0, lag)]) for lag in lags]
+    values = [
+        correlation(a[max(0, -lag) : len(a) - max(0, lag)], b[max(0, lag) : len(b) + min(0, lag)]) for lag in lags
+    ]
     best = int(np.argmax(values))
     return values[0], lags[best] / fps, values[best]
 
 
-def _pearson(a: np.ndarray, b: np.ndarray) -> float:
+def correlation(a: Float[np.ndarray, "frames"], b: Float[np.ndarray, "frames"]) -> float:
+    """Pearson correlation of two signals over the frames where neither is NaN; 0 for fewer than 3 of them or no variance."""
     both = np.isfinite(a) & np.isfinite(b)
     if both.sum() < 3:
         return 0.0
@@ -92,4 +95,4 @@ def _pearson(a: np.ndarray, b: np.ndarray) -> float:
     return float((a * b).sum() / strength) if strength > 1e-12 else 0.0
 
 
-__all__ = ["correlation_and_lag", "eye_distance", "fill_gaps", "high_pass", "lip_opening", "lip_width"]
+__all__ = ["correlation", "correlation_and_lag", "eye_distance", "fill_gaps", "high_pass", "lip_opening", "lip_width"]

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
+from loquent.face.lips import correlation
 from loquent.nn.lip_predictor import LipPredictor, likenesses
 
 FOLDS = 5
@@ -67,8 +68,8 @@ def fit_lip_predictor(
     means, weights, held_out = zip(*fits, strict=True)
     kernel = _fit_kernel(descriptions, wanted)
     out_of_fold = (np.mean(held_out, axis=0) + kernel.out_of_fold) / 2
-    correlation = tuple(_correlation(a, b) for a, b in zip(out_of_fold.T, wanted.T, strict=True))
-    gain = _gain(out_of_fold, wanted, np.array(correlation))
+    correlations = tuple(correlation(a, b) for a, b in zip(out_of_fold.T, wanted.T, strict=True))
+    gain = _gain(out_of_fold, wanted, np.array(correlations))
     rest = wanted.mean(axis=0)
     predictor = LipPredictor(
         torch.from_numpy(np.concatenate(means)).float(),
@@ -78,7 +79,7 @@ def fit_lip_predictor(
         kernel.examples,
         torch.from_numpy(gain * kernel.answers / 2).float(),
     )
-    return LipFit(predictor, torch.from_numpy(out_of_fold).float(), correlation, tuple(gain.tolist()))
+    return LipFit(predictor, torch.from_numpy(out_of_fold).float(), correlations, tuple(gain.tolist()))
 
 
 def without_drift(signal: Float[np.ndarray, "frames *values"], fps: float) -> Float[np.ndarray, "frames *values"]:
@@ -162,14 +163,8 @@ def _ridge_weights(inputs: np.ndarray, wanted: np.ndarray, strengths: np.ndarray
     return weights
 
 
-def _gain(predicted: np.ndarray, wanted: np.ndarray, correlation: np.ndarray) -> np.ndarray:
+def _gain(predicted: np.ndarray, wanted: np.ndarray, correlations: np.ndarray) -> np.ndarray:
     """See `LipFit.gain`; one for each coefficient."""
     share = predicted.std(axis=0) / np.maximum(wanted.std(axis=0), 1e-12)
-    gain: np.ndarray = 1 + correlation.clip(0, 1) * (1 / np.maximum(share, 1e-6) - 1)
+    gain: np.ndarray = 1 + correlations.clip(0, 1) * (1 / np.maximum(share, 1e-6) - 1)
     return gain.clip(1, LARGEST_GAIN)
-
-
-def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    a, b = a - a.mean(), b - b.mean()
-    norm = np.linalg.norm(a) * np.linalg.norm(b)
-    return float(a @ b / norm) if norm > 0 else 0.0
