@@ -1,7 +1,6 @@
 """The portrait: everything one needs to make a person speak, in one object; `portrait_file` knows its file."""
 
 import json
-import platform
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -14,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
+from loquent.devices import find_device
 from loquent.errors import InputError
 from loquent.face.canonical_landmarks import LandmarkBasis
 from loquent.fields.head import HeadCondition, HeadField, SpeechHeadConfig
@@ -349,31 +349,6 @@ class Portrait:
         return occupied_box(self.occupied.cpu())
 
 
-def find_device(name: str) -> torch.device:
-    """The device called ``"cpu"``, ``"cuda"``, or ``"auto"`` for the best there is.
-
-    Raises:
-        InputError: there is no such device.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name not in ("cpu", "cuda"):
-        raise InputError(f"--device must be cpu, cuda or auto, but is {name!r}.")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda was asked for, but PyTorch finds no CUDA device here; use --device cpu.")
-    return torch.device(name)
-
-
-def device_name(device: torch.device) -> str:
-    """What the graphics card or processor behind `device` is called, for records of what was measured on it."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    facts = Path("/proc/cpuinfo")
-    lines = facts.read_text().splitlines() if facts.is_file() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor() or platform.machine()
-
-
 def _field(head: HeadField, condition: HeadCondition) -> Field:
     """The head under one condition, as the function that rendering asks."""
     frozen = freeze(head, condition)
@@ -440,17 +415,3 @@ def _landmark_generator(facts: dict[str, Any] | None, tensors: dict[str, Tensor]
     generator = make_landmark_generator(facts)
     generator.load_state_dict(tensors)
     return generator
-
-
-def head_for_new_frames(head: HeadField, code: Float[Tensor, "code_width"]) -> HeadField:
-    """A copy of a trained head that keeps a single appearance code, the one to render new frames with."""
-    small = make_head({**describe_field(head), "n_codes": 1})
-    small.load_state_dict({**head.state_dict(), "codes": code[None]})
-    return small.requires_grad_(False).eval()
-
-
-def torso_for_new_frames(torso: TorsoField, code: Float[Tensor, "code_width"]) -> TorsoField:
-    """A copy of a trained torso that keeps a single appearance code, the one to render new frames with."""
-    small = make_torso({**describe_field(torso), "n_codes": 1})
-    small.load_state_dict({**torso.state_dict(), "codes": code[None]})
-    return small.requires_grad_(False).eval()

@@ -9,10 +9,11 @@ import torch
 
 from loquent.data.clip import Clip, write_info
 from loquent.data.frame_store import FrameStore
+from loquent.devices import device_name
 from loquent.errors import ClipError, DivergenceError, InputError
 from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.media.images import read_image
-from loquent.portrait import Portrait, device_name
+from loquent.portrait import Portrait
 from loquent.speech.windows import frame_contexts
 from loquent.testing import make_tiny_clip
 from loquent.training import loop

@@ -14,6 +14,7 @@ from torch import Tensor
 from loquent import __version__
 from loquent.data.clip import Clip
 from loquent.data.frame_store import spread_frames
+from loquent.devices import device_name
 from loquent.evaluation import held_out
 from loquent.evaluation.held_out import LipSource, Picture, Setting
 from loquent.evaluation.networks import CHEAP, MetricNetworks, open_networks
@@ -21,7 +22,7 @@ from loquent.evaluation.scores import Measured, PictureScores, Row, finite, summ
 from loquent.evaluation.sheet import COLUMNS, SheetRow, draw_sheet
 from loquent.face.landmarks import detect_all
 from loquent.media.images import write_image
-from loquent.portrait import Portrait, device_name
+from loquent.portrait import Portrait
 
 TRUTH, RECOMPRESSED, SHUFFLED = "truth", "recompressed", "shuffled"
 _NO_TIME: tuple[float, ...] = ()

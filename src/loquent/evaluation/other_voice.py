@@ -22,6 +22,7 @@ from torch import Tensor
 
 from loquent import __version__
 from loquent.data.clip import Clip
+from loquent.devices import device_name
 from loquent.errors import InputError
 from loquent.evaluation import held_out
 from loquent.evaluation.driven_lips import DrivenRow, driven_row, with_speaker
@@ -41,7 +42,7 @@ from loquent.media.images import read_image, write_image
 from loquent.media.probe import probe
 from loquent.media.rates import FPS, SAMPLE_RATE_HZ
 from loquent.media.video import read_frames
-from loquent.portrait import Portrait, device_name
+from loquent.portrait import Portrait
 from loquent.speech.kinds import extract, speech_kind
 from loquent.speech.phones import Phones, hear_phones, read_phones
 

@@ -4,6 +4,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from jaxtyping import Float
+from torch import Tensor
+
 from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.fields.er_nerf_ablations import AblationConfig, BackboneHead, ConcatHead, FeatureAttentionHead
 from loquent.fields.frozen_head import FrozenHead
@@ -70,6 +73,20 @@ def make_torso(facts: dict[str, Any]) -> TorsoField:
         raise ValueError(f"there is no kind of torso called {kind!r}; there is {', '.join(TORSOS)}")
     config, field = TORSOS[kind]
     return field(config(**sizes))
+
+
+def head_for_new_frames(head: HeadField, code: Float[Tensor, "code_width"]) -> HeadField:
+    """A copy of a trained head that keeps a single appearance code, the one to render new frames with."""
+    small = make_head({**describe_field(head), "n_codes": 1})
+    small.load_state_dict({**head.state_dict(), "codes": code[None]})
+    return small.requires_grad_(False).eval()
+
+
+def torso_for_new_frames(torso: TorsoField, code: Float[Tensor, "code_width"]) -> TorsoField:
+    """A copy of a trained torso that keeps a single appearance code, the one to render new frames with."""
+    small = make_torso({**describe_field(torso), "n_codes": 1})
+    small.load_state_dict({**torso.state_dict(), "codes": code[None]})
+    return small.requires_grad_(False).eval()
 
 
 def freeze(head: HeadField, condition: HeadCondition) -> FrozenField:

@@ -22,13 +22,14 @@ from torch.utils.tensorboard import SummaryWriter
 from loquent import __version__
 from loquent.data.clip import Clip
 from loquent.data.frame_store import FrameStore, spread_frames
+from loquent.devices import device_name, find_device
 from loquent.errors import ClipError, InputError
-from loquent.fields.kinds import make_head
+from loquent.fields.kinds import head_for_new_frames, make_head, torso_for_new_frames
 from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
 from loquent.fields.torso_follow import TorsoFollow
 from loquent.motion import Motion
 from loquent.nn.lip_predictor import STEPS_BEFORE, WINDOW_STEPS
-from loquent.portrait import Portrait, device_name, find_device, head_for_new_frames, torso_for_new_frames
+from loquent.portrait import Portrait
 from loquent.progress import Progress
 from loquent.rendering.torso import TorsoOccupancy
 from loquent.speech.kinds import PARTS, speech_kind
