@@ -17,7 +17,7 @@ from loquent.devices import find_device
 from loquent.errors import InputError
 from loquent.face.canonical_landmarks import LandmarkBasis
 from loquent.fields.head import HeadCondition, HeadField, SpeechHeadConfig
-from loquent.fields.kinds import describe_field, freeze, make_head, make_torso
+from loquent.fields.kinds import describe_field, freeze, make_head, make_torso, placement
 from loquent.fields.plane_torso import TorsoField
 from loquent.fields.torso_follow import TorsoFollow
 from loquent.geometry.cameras import Camera, pixel_plane, pixel_rays
@@ -295,7 +295,12 @@ class Portrait:
             origins, directions = pixel_rays(pose[None], camera, rows, columns)
             condition_row = self.head.test_condition(condition.to(self.device)[None], eye.to(self.device)[None])
             rendered = render_head(
-                _field(self.head, condition_row), origins, directions, self.occupied, march=self.march
+                _field(self.head, condition_row),
+                origins,
+                directions,
+                self.occupied,
+                march=self.march,
+                place=placement(self.head, condition_row),
             )
             flat = rows * camera.width + columns
             picture[flat] = head_over(rendered.colour, rendered.opacity, picture[flat])

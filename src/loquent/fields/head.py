@@ -17,6 +17,7 @@ from loquent.errors import InputError
 from loquent.nn.audio import AudioEncoder
 from loquent.nn.expression import ExpressionEncoder
 from loquent.nn.landmarks import LANDMARK_WINDOW
+from loquent.ops.ray_march import Box, RaySamples
 
 HARMONICS = 16
 """Values of an encoded direction: spherical harmonics of degree 4."""
@@ -34,6 +35,9 @@ FrozenField = Callable[
 ]
 """Density and colour of samples of one frame, from positions, directions of rays, and the ray of each sample."""
 
+FrozenPlacement = Callable[[Float[Tensor, "rays 3"], Float[Tensor, "rays 3"], Box], RaySamples]
+"""Where along rays a field is asked for one frame, from their origins, their directions, and the box around the head."""
+
 
 @dataclass(frozen=True)
 class HeadConfig:
@@ -49,13 +53,14 @@ class HeadConfig:
     """Values of an appearance code."""
 
     def __post_init__(self) -> None:
-        """Check that whatever counts something counts at least one, and that something known moves the face."""
+        """Check that whatever counts something counts at least one (or a field's own `least`), and what moves the face."""
         if self.condition not in get_args(Inputs):
             raise InputError(f"condition must be one of {', '.join(get_args(Inputs))}; got {self.condition!r}.")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.type is int and value < 1:
-                raise InputError(f"{field.name} must be at least 1; got {value}.")
+            least = field.metadata.get("least", 1)
+            if field.type is int and value < least:
+                raise InputError(f"{field.name} must be at least {least}; got {value}.")
 
 
 @dataclass(frozen=True)
@@ -209,6 +214,46 @@ class HeadField(nn.Module, ABC):
     ) -> HeadCondition:
         """The condition of frames that were not trained on: appearance code 0 (SPEC 2.4)."""
         return HeadCondition(audio, eye, self.codes[:1].expand(len(audio), -1))
+
+
+@dataclass(frozen=True)
+class PlacedSamples:
+    """Where along rays a field is to be asked, and what was seen while looking for that."""
+
+    samples: RaySamples
+    """The samples; those of a ray that cannot meet the head are none."""
+    colour: Float[Tensor, "rays 3"]
+    """What a first, coarse look shows, weighted by opacity; differentiable."""
+    opacity: Float[Tensor, "rays"]
+    """Share of the light that ends in what the coarse look shows; differentiable."""
+
+
+class PlacingHead(HeadField):
+    """A head whose method looks for its samples itself, with a network of its own, instead of marching through occupied cells.
+
+    It is trained by what the coarse look shows, too; nothing keeps account of empty cells for it.
+    """
+
+    @abstractmethod
+    def place(
+        self,
+        origins: Float[Tensor, "rays 3"],
+        directions: Float[Tensor, "rays 3"],
+        condition: HeadCondition,
+        box: Box,
+        frame_of_ray: Int[Tensor, "rays"] | None = None,
+        noise: torch.Generator | None = None,
+    ) -> PlacedSamples:
+        """Where along rays the field is to be asked.
+
+        Args:
+            origins: camera centres, volume frame.
+            directions: unit vectors.
+            condition: of one or several frames.
+            box: around the head; outside nothing is asked.
+            frame_of_ray: which frame each ray belongs to; None where there is one frame.
+            noise: of the random places, while training; None = evenly, as for pictures.
+        """
 
 
 class SpeechHead(HeadField):

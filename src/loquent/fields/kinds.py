@@ -4,18 +4,21 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from loquent.fields.ad_nerf import AdNerfConfig, AdNerfHead
 from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.fields.er_nerf_ablations import AblationConfig, BackboneHead, ConcatHead, FeatureAttentionHead
 from loquent.fields.frozen_head import FrozenHead
-from loquent.fields.head import FrozenField, HeadCondition, HeadField, unfolded
+from loquent.fields.head import FrozenField, FrozenPlacement, HeadCondition, HeadField, PlacingHead, unfolded
 from loquent.fields.plane_torso import TorsoField
 from loquent.fields.r2_talker import FoldedR2Talker, R2TalkerConfig, R2TalkerHead
 from loquent.fields.rad_nerf import RadNerfConfig, RadNerfHead
 from loquent.fields.rad_torso import RadNerfTorso, RadNerfTorsoConfig
 from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
+from loquent.ops.ray_march import Box, RaySamples
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ HEADS = {
     "er_nerf_feature_attention": HeadKind(AblationConfig, FeatureAttentionHead, unfolded),
     "er_nerf_concat": HeadKind(AblationConfig, ConcatHead, unfolded),
     "rad_nerf": HeadKind(RadNerfConfig, RadNerfHead, unfolded),
+    "ad_nerf": HeadKind(AdNerfConfig, AdNerfHead, unfolded),
     "r2_talker": HeadKind(R2TalkerConfig, R2TalkerHead, FoldedR2Talker),
 }
 TORSOS: dict[str, tuple[Callable[..., Any], Callable[[Any], TorsoField]]] = {
@@ -92,6 +96,18 @@ def torso_for_new_frames(torso: TorsoField, code: Float[Tensor, "code_width"]) -
 def freeze(head: HeadField, condition: HeadCondition) -> FrozenField:
     """The fastest form of `head` under the condition of one frame; later changes of the head are not seen."""
     return HEADS[head.kind].freeze(head, condition)
+
+
+def placement(head: HeadField, condition: HeadCondition) -> FrozenPlacement | None:
+    """Where `head` is asked under the condition of one frame; None = wherever a march through occupied cells leads."""
+    if not isinstance(head, PlacingHead):
+        return None
+
+    @torch.inference_mode()
+    def place(origins: Tensor, directions: Tensor, box: Box) -> RaySamples:
+        return head.place(origins, directions, condition, box).samples
+
+    return place
 
 
 _ONCE_NAMED = {"backbone": "trihash", "fusion": "attention_channel"}

@@ -1,13 +1,12 @@
 """Encoders of position that ER-NeRF is compared with (its Table 4): dense planes, and a network on frequencies (SPEC 6.3)."""
 
-import itertools
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
 from loquent.nn.grid import PositionEncoder
+from loquent.nn.mlp import SkipMlp
 from loquent.ops.directions import frequency_encode
 
 _INITIAL_RANGE = 1e-4
@@ -47,11 +46,7 @@ class PositionNetwork(PositionEncoder):
     def __init__(self, width: int = 36) -> None:
         super().__init__()
         encoded = 3 * (1 + 2 * _OCTAVES)
-        widths = [encoded, *[_HIDDEN] * _LAYERS]
-        self.layers = nn.ModuleList(
-            nn.Linear(before + (encoded if i == _SKIP else 0), after)
-            for i, (before, after) in enumerate(itertools.pairwise(widths))
-        )
+        self.layers = SkipMlp(encoded, _HIDDEN, _LAYERS, _SKIP)
         self.out = nn.Linear(_HIDDEN, width)
 
     @property
@@ -61,9 +56,5 @@ class PositionNetwork(PositionEncoder):
 
     def forward(self, points: Float[Tensor, "samples 3"]) -> Float[Tensor, "samples width"]:
         """Features of points, of any range: there is no cube here that ends."""
-        encoded = frequency_encode(points, _OCTAVES)
-        hidden = encoded
-        for i, layer in enumerate(self.layers):
-            hidden = layer(torch.cat([encoded, hidden], dim=-1) if i == _SKIP else hidden).relu()
-        features: Tensor = self.out(hidden)
+        features: Tensor = self.out(self.layers(frequency_encode(points, _OCTAVES)))
         return features

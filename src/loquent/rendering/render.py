@@ -1,4 +1,6 @@
-"""From rays to colours: march through the occupied cells, ask the field, composite (SPEC 2.6, 2.7).
+"""From rays to colours: march through the occupied cells, or place samples as a method does, ask the field, composite.
+
+SPEC 2.6, 2.7.
 
 `render_samples` is the differentiable way, for training: every sample at once. `render_waves` is for pictures: a few
 samples of every ray that still sees something, then the next few, so that what lies behind a surface is never computed.
@@ -16,10 +18,12 @@ from torch.nn import functional
 
 from loquent.ops.composite import STOP_TRANSMITTANCE, composite, sum_along_rays
 from loquent.ops.ray_march import PAPER_STEP, Box, RaySamples, march_rays
-from loquent.rendering.occupancy import HEAD_BOX
+from loquent.rendering.occupancy import HEAD_BOX, occupied_box
 
 CHUNK = 8192
 """Samples a field is asked for at once: always this many, because changing shapes make matrix products slow."""
+PLACED_RAYS = 8192
+"""Rays whose samples a method places at once: there may be hundreds on a ray, which are not to be held for a whole picture."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,9 @@ class FieldSamples:
 
 Field = Callable[[Float[Tensor, "samples 3"], Float[Tensor, "rays 3"], Int[Tensor, "samples"]], FieldSamples]
 """From positions, directions and ray ids: sample i lies at ``positions[i]``, seen along ``directions[ray_ids[i]]``."""
+
+Placement = Callable[[Float[Tensor, "rays 3"], Float[Tensor, "rays 3"], Box], RaySamples]
+"""From origins and directions of rays and the box around the head to the samples that a method wants of its field."""
 
 
 @dataclass(frozen=True)
@@ -183,13 +190,17 @@ def render_head(
     occupied: Bool[Tensor, "cells cells cells"],
     *,
     march: MarchSettings = MarchSettings(),
+    place: Placement | None = None,
     wave: int = 4,
     chunk: int = CHUNK,
 ) -> RenderedRays:
-    """March and render rays of a picture, without gradients or jitter; `wave` samples at a time in even rounds.
+    """Render rays of a picture, without gradients or jitter; `wave` samples at a time in even rounds.
 
-    Original rounds need all rays of the picture in one call.
+    Samples come from a march through the occupied cells. A method that places them itself (`place`) is told the box around
+    those cells. Original rounds need all rays of the picture in one call.
     """
+    if place is not None:
+        return _render_placed(field, origins, directions, place, occupied_box(occupied, march.box), wave, chunk)
     is_even = march.rounds == "even"
     samples = march_rays(
         origins,
@@ -202,6 +213,26 @@ def render_head(
     )
     waves = equal_waves(wave) if is_even else original_waves
     return render_waves(field, samples, directions, max_samples=march.max_samples, waves=waves, chunk=chunk)
+
+
+def _render_placed(
+    field: Field, origins: Tensor, directions: Tensor, place: Placement, box: Box, wave: int, chunk: int
+) -> RenderedRays:
+    """Place and render the samples of some rays, then of the next."""
+    parts = []
+    for some in zip(torch.split(origins, PLACED_RAYS), torch.split(directions, PLACED_RAYS), strict=True):
+        samples = place(*some, box)
+        longest = int(samples.ray_starts.diff().max()) if samples.n_rays else 0
+        waves = equal_waves(wave)
+        parts.append(render_waves(field, samples, some[1], max_samples=max(longest, 1), waves=waves, chunk=chunk))
+    return RenderedRays(
+        colour=torch.cat([part.colour for part in parts]),
+        opacity=torch.cat([part.opacity for part in parts]),
+        depth=torch.cat([part.depth for part in parts]),
+        averaged={name: torch.cat([part.averaged[name] for part in parts]) for name in parts[0].averaged},
+        summed={name: torch.cat([part.summed[name] for part in parts]) for name in parts[0].summed},
+        n_samples=torch.cat([part.n_samples for part in parts]),
+    )
 
 
 def depth_in_box(

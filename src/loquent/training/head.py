@@ -12,14 +12,14 @@ from torch import Tensor
 from loquent.data.clip import Clip
 from loquent.data.frame_store import FrameStore
 from loquent.face.surface import cells_near, face_surface
-from loquent.fields.head import HeadCondition, HeadField
-from loquent.fields.kinds import freeze
+from loquent.fields.head import HeadCondition, HeadField, PlacedSamples, PlacingHead
+from loquent.fields.kinds import freeze, placement
 from loquent.geometry.cameras import pixel_rays
 from loquent.media.images import to_bytes, write_image
 from loquent.ops.composite import distortion
 from loquent.ops.ray_march import RaySamples, march_rays
 from loquent.rendering.layers import head_over
-from loquent.rendering.occupancy import HEAD_BOX, OccupancyGrid, VisibilityGrid
+from loquent.rendering.occupancy import HEAD_BOX, OccupancyGrid, VisibilityGrid, occupied_box
 from loquent.rendering.render import CHUNK, FieldSamples, MarchSettings, RenderedRays, render_head, render_samples
 from loquent.training import losses
 from loquent.training.budget import exponential
@@ -86,17 +86,16 @@ class HeadTrainer(Learner[HeadField, VisibilityGrid | OccupancyGrid]):
         follows_samples = stage.samples > 0 and stage.patch == 0
         n_rays = self.n_rays if follows_samples else stage.rays
         batch = self.rays.draw(stage, n_rays, self.n_steps, self.generator)
-        samples = march_rays(
-            batch.origins,
-            batch.directions,
-            self.grid.occupied,
-            box=HEAD_BOX,
-            step=self.march.step,
-            max_samples=self.march.max_samples,
-            jitter=torch.rand(batch.origins.shape[0], generator=self.noise, device=self.device),
-            pad_to=CHUNK,
-        )
-        terms, mean_error = self._losses(stage, progress, batch, samples)
+        condition = self._condition(stage, batch.frames)
+        if isinstance(self.field, PlacingHead):
+            coarse = self._place(self.field, batch, condition)
+            samples = coarse.samples
+        else:
+            coarse, samples = None, self._march(batch)
+        terms, mean_error = self._losses(stage, progress, batch, samples, condition)
+        if coarse is not None:  # the network that placed the samples learns from the picture it saw itself
+            pixels = coarse.colour + (1 - coarse.opacity)[:, None] * batch.behind
+            terms["coarse"] = losses.squared_error(pixels, batch.target).mean()
         loss = self.learn(torch.stack(list(terms.values())).sum())
         figures = {name: float(value.detach()) for name, value in terms.items()}
         figures |= {"loss": loss, "psnr": -10 * float(np.log10(max(mean_error, 1e-10)))}
@@ -120,13 +119,15 @@ class HeadTrainer(Learner[HeadField, VisibilityGrid | OccupancyGrid]):
             self.world_from_camera[k][None], self.camera, rows.reshape(-1), columns.reshape(-1)
         )
         chosen = torch.tensor([k], device=self.device)
-        frozen = freeze(self.field, self.field.test_condition(self.field.encode(self.inputs[chosen]), self.eye[chosen]))
+        condition = self.field.test_condition(self.field.encode(self.inputs[chosen]), self.eye[chosen])
+        frozen = freeze(self.field, condition)
         rendered = render_head(
             lambda positions, along, ray_ids: FieldSamples(*frozen(positions, along, ray_ids)),
             origins.to(self.device),
             directions.to(self.device),
             self.grid.occupied,
             march=self.march,
+            place=placement(self.field, condition),
         )
         behind = torch.from_numpy(self.store.behind[k, ::PREVIEW_STRIDE, ::PREVIEW_STRIDE].copy()).to(self.device)
         shown = head_over(rendered.colour, rendered.opacity, behind.reshape(-1, 3).float() / 255)
@@ -142,12 +143,40 @@ class HeadTrainer(Learner[HeadField, VisibilityGrid | OccupancyGrid]):
         super().restore(tensors, facts)
         self.n_rays = facts["n_rays"]
 
+    def _march(self, batch: RayBatch) -> RaySamples:
+        """Samples in the occupied cells, shifted at random."""
+        return march_rays(
+            batch.origins,
+            batch.directions,
+            self.grid.occupied,
+            box=HEAD_BOX,
+            step=self.march.step,
+            max_samples=self.march.max_samples,
+            jitter=torch.rand(batch.origins.shape[0], generator=self.noise, device=self.device),
+            pad_to=CHUNK,
+        )
+
+    def _place(self, head: PlacingHead, batch: RayBatch, condition: HeadCondition) -> PlacedSamples:
+        """Samples where the method itself wants them, inside what the mattes leave of the volume."""
+        return head.place(
+            batch.origins,
+            batch.directions,
+            condition,
+            occupied_box(self.grid.occupied),
+            batch.frame_of_ray if batch.frames.numel() > 1 else None,
+            self.noise,
+        )
+
     def _losses(
-        self, stage: HeadStageConfig, progress: float, batch: RayBatch, samples: RaySamples
+        self,
+        stage: HeadStageConfig,
+        progress: float,
+        batch: RayBatch,
+        samples: RaySamples,
+        condition: HeadCondition,
     ) -> tuple[dict[str, Tensor], float]:
         weights = stage.weights
         ramp = paper_ramp(self.preset, stage, progress)
-        condition = self._condition(stage, batch.frames)
         traced = self._render(stage, batch, samples, condition)
         pixels = (traced.colour + (1 - traced.opacity)[:, None] * batch.behind).clamp(0, 1)
         attention = traced.summed
@@ -174,7 +203,7 @@ class HeadTrainer(Learner[HeadField, VisibilityGrid | OccupancyGrid]):
             terms["structure"] = weights.structure * losses.structural_dissimilarity(
                 pixels.reshape(patches), batch.target.reshape(patches)
             )
-        if isinstance(self.grid, VisibilityGrid):
+        if isinstance(self.grid, VisibilityGrid) and not isinstance(self.field, PlacingHead):
             count = samples.n_samples
             self.grid.observe(samples.positions[:count], traced.weights.detach()[:count])
         return terms, float(error.detach().mean())
@@ -258,7 +287,7 @@ class HeadTrainer(Learner[HeadField, VisibilityGrid | OccupancyGrid]):
 
     @torch.no_grad()
     def _update_grid(self) -> None:
-        if self.n_steps % GRID_INTERVAL:
+        if self.n_steps % GRID_INTERVAL or isinstance(self.field, PlacingHead):
             return
         if isinstance(self.grid, VisibilityGrid):
             self.grid.update()

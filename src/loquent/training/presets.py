@@ -1,7 +1,8 @@
 """What a training run is told, as frozen values. `paper` follows the ER-NeRF paper and code (SPEC 4); `quick` is ours.
 
 `r2_talker` and `geneface` are the head of R2-Talker and what it is compared with, GeneFace on RAD-NeRF's grids, trained as
-`quick` is: faces that 3-D landmarks move (SPEC 7).
+`quick` is: faces that 3-D landmarks move (SPEC 7). `ad_nerf` is AD-NeRF's head (SPEC 6.2). A method that needs more than its
+field is a function from any preset to its own, so that `compare` can train it with the schedule of the others.
 """
 
 from collections.abc import Mapping
@@ -224,19 +225,60 @@ QUICK = Preset(
 _LANDMARK_NOISE = 0.03
 """Of the landmarks' range: about as much as the detector's own from frame to frame. Levels of the landmarks' grid that are
 finer than it tell training frames apart by that noise, and say nothing of other frames: hence `landmark_finest` below."""
-R2_TALKER = replace(
-    QUICK,
-    name="r2_talker",
-    condition="landmarks",
-    head=tuple(replace(stage, predicted=0.0, condition_noise=_LANDMARK_NOISE) for stage in QUICK.head),
-    method={"kind": "r2_talker", "has_eye": True, "landmark_finest": 64},
-    coarse_to_fine=0.25,
-)
-R2_TALKER_AT_ONCE = replace(R2_TALKER, name="r2_talker_at_once", coarse_to_fine=0.0)
-R2_TALKER_DENSE = replace(R2_TALKER, name="r2_talker_dense", landmarks="dense")
-GENEFACE = replace(R2_TALKER, name="geneface", method={"kind": "rad_nerf"}, landmark_scale="each", coarse_to_fine=0.0)
+_AD_NERF_RATE, _AD_NERF_RAYS = 5e-4, 64
+"""The original draws 2048 rays, for 400 000 steps."""
 
-PRESETS = {preset.name: preset for preset in (QUICK, PAPER, R2_TALKER, R2_TALKER_AT_ONCE, R2_TALKER_DENSE, GENEFACE)}
+
+def r2_talker(base: Preset) -> Preset:
+    """R2-Talker's head, trained as `base` says."""
+    return replace(
+        base,
+        name="r2_talker",
+        condition="landmarks",
+        head=tuple(replace(stage, predicted=0.0, condition_noise=_LANDMARK_NOISE) for stage in base.head),
+        method={"kind": "r2_talker", "has_eye": True, "landmark_finest": 64},
+        coarse_to_fine=0.25,
+    )
+
+
+def r2_talker_at_once(base: Preset) -> Preset:
+    """The same, without progressive optimisation."""
+    return replace(r2_talker(base), name="r2_talker_at_once", coarse_to_fine=0.0)
+
+
+def geneface(base: Preset) -> Preset:
+    """What the R2-Talker paper calls GeneFace on instant-NGP."""
+    return replace(r2_talker_at_once(base), name="geneface", method={"kind": "rad_nerf"}, landmark_scale="each")
+
+
+def ad_nerf(base: Preset) -> Preset:
+    """AD-NeRF's head, trained as `base` says, but in a single stage of few rays and at the rate of SPEC 6.2.
+
+    Its deep networks are asked some hundred times a ray: in a given time, few rays a step learn more than many, and patches,
+    which the original has neither, would take minutes each.
+    """
+    first = base.head[0]
+    stage = replace(
+        first,
+        share=sum(stage.share for stage in base.head),
+        steps=sum(stage.steps for stage in base.head),
+        rays=_AD_NERF_RAYS,
+        samples=0,
+        lr_grid=_AD_NERF_RATE,
+        lr_net=_AD_NERF_RATE,
+    )
+    return replace(base, name="ad_nerf", head=(stage,), method={"kind": "ad_nerf"})
+
+
+R2_TALKER = r2_talker(QUICK)
+R2_TALKER_AT_ONCE = r2_talker_at_once(QUICK)
+R2_TALKER_DENSE = replace(R2_TALKER, name="r2_talker_dense", landmarks="dense")
+GENEFACE = geneface(QUICK)
+AD_NERF = ad_nerf(QUICK)
+
+PRESETS = {
+    preset.name: preset for preset in (QUICK, PAPER, R2_TALKER, R2_TALKER_AT_ONCE, R2_TALKER_DENSE, GENEFACE, AD_NERF)
+}
 
 
 def preset_called(name: str) -> Preset:
