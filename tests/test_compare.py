@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from loquent import compare as comparison
-from loquent.compare import SYSTEMS, TABLES, compare, with_steps
-from loquent.data.clip import Clip
+from loquent.compare import SLOW, SYSTEMS, TABLES, System, compare, with_steps
+from loquent.data.clip import Clip, write_track
 from loquent.errors import InputError
 from loquent.evaluation.other_voice import DrivenRow, OtherVoice
 from loquent.evaluation.visemes import LipRange, Recall, Visemes
@@ -17,7 +17,7 @@ from loquent.media.images import read_image
 from loquent.portrait import Portrait
 from loquent.testing import make_tiny_clip
 from loquent.training import train as training
-from loquent.training.presets import PAPER, QUICK, Preset
+from loquent.training.presets import GENEFACE, PAPER, QUICK, R2_TALKER, Preset, ad_nerf
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +37,25 @@ def small(preset: Preset) -> Preset:
 
 def test_every_row_of_the_tables_is_a_system_that_can_be_made() -> None:
     assert {name for rows in TABLES.values() for name in rows} == set(SYSTEMS)
-    counts = {
-        name: sum(p.numel() for p in make_head({"condition": "expression", "n_codes": 1, **system.method}).parameters())
-        for name, system in SYSTEMS.items()
-    }
-    assert len(set(counts.values())) == len(counts), "two systems are the same network"
+    made = {}
+    for name, system in SYSTEMS.items():
+        preset = system.preset(QUICK)
+        head = make_head({"condition": preset.condition, "n_codes": 1, **preset.method})
+        made[name] = sum(p.numel() for p in head.parameters()), preset.coarse_to_fine
+    assert len(set(made.values())) == len(made), "two systems are the same"
+
+
+def test_systems_bring_what_they_cannot_do_without_and_share_the_budget() -> None:
+    assert SYSTEMS["r2_talker"].preset(QUICK) == R2_TALKER
+    assert SYSTEMS["geneface"].preset(QUICK) == GENEFACE
+    base = with_steps(QUICK, 70)
+    for system in SYSTEMS.values():
+        preset = system.preset(base)
+        assert sum(stage.steps for stage in preset.head) == 70
+        assert sum(stage.share for stage in preset.head) == pytest.approx(sum(stage.share for stage in QUICK.head))
+        assert system.preset(replace(QUICK, minutes=3.0)).minutes == 3.0
+    assert SYSTEMS["rad_nerf"].preset(base) == replace(base, method={"kind": "rad_nerf"})
+    assert set(SLOW) < set(SYSTEMS)
 
 
 def test_systems_are_trained_measured_and_written_once(
@@ -73,6 +87,43 @@ def test_systems_are_trained_measured_and_written_once(
         compare(clip, tmp_path, small(QUICK), names, seed=1, device="cpu")
 
 
+def test_landmarks_and_ad_nerf_are_rows_and_few_frames_leave_lips_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = make_tiny_clip(tmp_path / "clip", n_frames=44)
+    points = long.track.landmarks_px.clone()
+    points[:, [14, 17, 84, 314, 87, 317], 1] += long.track.expression[:, :1]
+    write_track(long.folder, replace(long.track, landmarks_px=points))
+    long = Clip.open(long.folder)
+    assert len(long.held_out_frames) == 4
+
+    def narrow(base: Preset) -> Preset:
+        return replace(ad_nerf(base), method={"kind": "ad_nerf", "hidden": 8, "n_coarse": 4, "n_fine": 4})
+
+    monkeypatch.setattr(comparison, "SYSTEMS", {**SYSTEMS, "ad_nerf": System("AD-NeRF", narrow)})
+    monkeypatch.setattr(training, "N_CODES", 44)
+    names, out = ("r2_talker", "ad_nerf"), tmp_path / "out"
+    records = compare(long, out, small(QUICK), names, held_out=2, device="cpu")
+    assert [record["figures"]["n_held_out"] for record in records] == [2, 2]
+    assert all(row["lips"] is None for record in records for row in record["figures"]["rows"])
+    assert records[0]["figures"]["lips_from"] == "sound"
+    assert [record["head_steps"] for record in records] == [4, 4]
+    report = (out / "compare.md").read_text()
+    rows = {line.split(" | ")[0]: line for line in report.splitlines() if line.startswith("| ")}
+    assert "Only 2 of 4 held-out frames were measured" in report
+    assert "Preset `r2_talker`, `ad_nerf`, 4 steps" in report
+    assert rows["| R2-Talker"].endswith("| – | – | – |")
+    assert rows["| AD-NeRF"].endswith("| 30.75 | 0.103 | 3.345 |")
+
+    def no_training(*_: object, **__: object) -> None:
+        raise AssertionError("what is trained must not train again")
+
+    monkeypatch.setattr(comparison, "train", no_training)
+    again = compare(long, out, small(QUICK), ("ad_nerf",), device="cpu")
+    assert again[0]["figures"]["n_held_out"] == 4, "other frames are measured without training again"
+    assert "Only" not in (out / "compare.md").read_text()
+
+
 def test_a_damaged_record_is_measured_again(clip: Clip, tmp_path: Path) -> None:
     first = compare(clip, tmp_path, small(QUICK), ("er_nerf",), device="cpu")
     (tmp_path / "er_nerf.json").write_text("[1]")
@@ -90,6 +141,8 @@ def test_the_papers_own_recipe_can_be_compared_too(clip: Clip, tmp_path: Path) -
 def test_unknown_systems_and_files_for_folders_are_refused(clip: Clip, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="wav2lip"):
         compare(clip, tmp_path, small(QUICK), ("wav2lip",))
+    with pytest.raises(InputError, match="--held-out must be"):
+        compare(clip, tmp_path, small(QUICK), held_out=-2)
     (tmp_path / "taken").write_text("")
     with pytest.raises(InputError, match="is a file"):
         compare(clip, tmp_path / "taken", small(QUICK))

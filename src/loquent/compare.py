@@ -1,14 +1,14 @@
 """The papers' comparisons on one clip: every system trains on the same frames for as long, and is measured on the same others.
 
 This is the papers' head reconstruction setting (ER-NeRF, Tables 1, 4 and 5): the rendered head over the real torso and
-background, lips moved by the clip's own sound; and, under another sound, their lip synchronisation setting (Table 2). A system
-is finished when its figures are on disk, so a comparison that was interrupted goes on with the next system, or in the middle
-of one.
+background, lips moved by the clip's own sound; and, under another sound, their lip synchronisation setting (Table 2). R2-Talker
+and what it is compared with are measured alike. A system is finished when its figures are on disk, so a comparison that was
+interrupted goes on with the next system, or in the middle of one.
 """
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +21,7 @@ from loquent.evaluation.other_voice import measure_other_voice
 from loquent.portrait import Portrait
 from loquent.progress import Progress
 from loquent.storage import atomic_path, file_digest, write_bytes, write_json
+from loquent.training import presets
 from loquent.training.presets import Preset
 from loquent.training.train import train
 
@@ -53,28 +54,41 @@ class System:
 
     title: str
     """What the tables call it."""
-    method: Mapping[str, Any]
-    """Its kind and sizes, for `loquent.fields.kinds.make_head`."""
+    preset: Callable[[Preset], Preset]
+    """From how all are trained to how it is: its field, what moves its lips, and what else it cannot do without."""
+
+
+def _field(kind: str, **sizes: Any) -> Callable[[Preset], Preset]:
+    """The same training with another field, of this kind and these sizes (`loquent.fields.kinds.make_head`)."""
+    return lambda preset: replace(preset, method={"kind": kind, **sizes})
 
 
 SYSTEMS: Mapping[str, System] = MappingProxyType(
     {
-        "er_nerf": System("ER-NeRF: hashed planes, channel attention", {"kind": "er_nerf"}),
-        "rad_nerf": System("RAD-NeRF", {"kind": "rad_nerf"}),
-        "mlp_concat": System("MLP, concatenated", {"kind": "er_nerf_concat", "backbone": "mlp"}),
-        "planes_concat": System("planes, concatenated", {"kind": "er_nerf_concat", "backbone": "dense_triplane"}),
-        "planes_attention": System("planes, attention", {"kind": "er_nerf_backbone", "backbone": "dense_triplane"}),
-        "grid_concat": System("3-D grid, concatenated", {"kind": "er_nerf_concat", "backbone": "grid3d"}),
-        "grid_attention": System("3-D grid, attention", {"kind": "er_nerf_backbone", "backbone": "grid3d"}),
-        "hash_concat": System("hashed planes, concatenated", {"kind": "er_nerf_concat"}),
-        "feature_attention": System("hashed planes, feature attention", {"kind": "er_nerf_feature_attention"}),
+        "er_nerf": System("ER-NeRF: hashed planes, channel attention", _field("er_nerf")),
+        "rad_nerf": System("RAD-NeRF", _field("rad_nerf")),
+        "mlp_concat": System("MLP, concatenated", _field("er_nerf_concat", backbone="mlp")),
+        "planes_concat": System("planes, concatenated", _field("er_nerf_concat", backbone="dense_triplane")),
+        "planes_attention": System("planes, attention", _field("er_nerf_backbone", backbone="dense_triplane")),
+        "grid_concat": System("3-D grid, concatenated", _field("er_nerf_concat", backbone="grid3d")),
+        "grid_attention": System("3-D grid, attention", _field("er_nerf_backbone", backbone="grid3d")),
+        "hash_concat": System("hashed planes, concatenated", _field("er_nerf_concat")),
+        "feature_attention": System("hashed planes, feature attention", _field("er_nerf_feature_attention")),
+        "r2_talker": System("R2-Talker", presets.r2_talker),
+        "r2_talker_at_once": System("R2-Talker, not progressive", presets.r2_talker_at_once),
+        "geneface": System("GeneFace + instant-NGP", presets.geneface),
+        "ad_nerf": System("AD-NeRF", presets.ad_nerf),
     }
 )
 """Every system by the name its files get."""
 
-TABLES: Mapping[str, Mapping[str, Published]] = MappingProxyType(
+SLOW = ("ad_nerf",)
+"""Systems that take minutes a picture on a CPU: compared only where they are named."""
+
+TABLES: Mapping[str, Mapping[str, Published | None]] = MappingProxyType(
     {
         "Table 1: systems": {
+            "ad_nerf": Published(30.75, 0.1034, 3.345),
             "rad_nerf": Published(33.13, 0.0519, 2.812),
             "er_nerf": Published(33.10, 0.0291, 2.740),
         },
@@ -91,12 +105,18 @@ TABLES: Mapping[str, Mapping[str, Published]] = MappingProxyType(
             "feature_attention": Published(33.14, 0.030, 2.781),
             "er_nerf": Published(33.10, 0.029, 2.740),
         },
+        "R2-Talker: landmarks as the condition": {
+            "geneface": None,
+            "r2_talker_at_once": None,
+            "r2_talker": None,
+        },
     }
 )
-"""The tables of ER-NeRF's paper: which systems each has, and what was published."""
+"""The tables of ER-NeRF's paper, and R2-Talker's: which systems each has, and what was published of them, if we know it."""
 
 TABLE_2: Mapping[str, PublishedSync] = MappingProxyType(
     {
+        "ad_nerf": PublishedSync((5.195, 4.316), (6.192, 8.006)),
         "rad_nerf": PublishedSync((6.186, 6.680), (6.357, 8.332)),
         "er_nerf": PublishedSync((6.242, 6.830), (6.254, 8.150)),
     }
@@ -154,8 +174,9 @@ def compare(
     clip: Clip,
     folder: Path,
     preset: Preset,
-    systems: Sequence[str] = tuple(SYSTEMS),
+    systems: Sequence[str] = tuple(name for name in SYSTEMS if name not in SLOW),
     *,
+    held_out: int | None = None,
     drive: Path | None = None,
     phones: Path | None = None,
     seed: int = 0,
@@ -167,8 +188,9 @@ def compare(
         clip: the opened clip folder.
         folder: gets a portrait and a JSON of figures for each system, and the report. What another comparison with the same
             settings left there is used.
-        preset: how each is trained; its method is replaced, its torso left out.
+        preset: how each is trained, but for what is the system's own; the torso is left out.
         systems: names in `SYSTEMS`.
+        held_out: measure each on no more held-out frames than this, the same for all (`loquent.evaluation.evaluate`).
         drive: a sound, or a film of somebody speaking, that drives every system too (`loquent.evaluation.other_voice`).
         phones: when which phone is spoken in it; nothing = as heard.
         seed: of all random numbers.
@@ -185,6 +207,8 @@ def compare(
     unknown = sorted(set(systems) - set(SYSTEMS))
     if unknown or not systems:
         raise InputError(f"There is no system {', '.join(unknown) or 'named'}. There is: {', '.join(SYSTEMS)}.")
+    if held_out is not None and held_out < 1:
+        raise InputError(f"--held-out must be a number of frames, or 0 for all of them, but is {held_out}.")
     if drive is None and phones is not None:
         raise InputError("--phones belongs to --drive SOUND: without it nothing but the clip's own sound is heard.")
     for file in (drive, phones):
@@ -195,8 +219,8 @@ def compare(
     records = []
     for place, name in enumerate(systems, start=1):
         print(f"{place} of {len(systems)}: {SYSTEMS[name].title}", flush=True)
-        chosen = replace(preset, method=SYSTEMS[name].method, torso=None)
-        record = _measured(clip, folder, name, chosen, seed, device)
+        chosen = replace(SYSTEMS[name].preset(preset), torso=None)
+        record = _measured(clip, folder, name, chosen, held_out, seed, device)
         if drive is not None:
             record = {**record, "driven": _driven(clip, folder, name, drive, phones, device)}
         records.append(record)
@@ -210,12 +234,14 @@ def markdown(records: Sequence[Mapping[str, Any]], clip_name: str) -> str:
     """The paper's tables with our figures beside the published ones; tables that nothing was measured for are left out."""
     measured = {record["name"]: record for record in records}
     figures, settings = records[0]["figures"], records[0]["settings"]
+    names = dict.fromkeys(record["settings"]["preset"]["name"] for record in records)
     parts = [
-        f"# ER-NeRF's tables on {clip_name}\n",
+        f"# The papers' tables on {clip_name}\n",
         f"Head over the real torso and background, {figures['n_held_out']} held-out frames, lips moved by the sound. "
-        f"Preset `{settings['preset']['name']}`, {_budget(settings['preset'])} for each system, on {figures['device']} "
-        f"({figures['n_threads']} threads), seed {settings['seed']}, one run each: differences "
+        f"Preset {', '.join(f'`{name}`' for name in names)}, {_budget(settings['preset'])} for each system, on "
+        f"{figures['device']} ({figures['n_threads']} threads), seed {settings['seed']}, one run each: differences "
         "under 0.5 dB are not evidence.\n",
+        *(f"{note}\n" for note in figures["notes"]),
         WHAT_DIFFERS + "\n",
     ]
     for title, rows in TABLES.items():
@@ -240,22 +266,30 @@ def with_steps(preset: Preset, steps: int) -> Preset:
     return replace(preset, head=(first, *later), minutes=0.0)
 
 
-def _measured(clip: Clip, folder: Path, name: str, preset: Preset, seed: int, device: str) -> dict[str, Any]:
-    """The record of one system, from disk if it was measured with the same settings."""
+def _measured(
+    clip: Clip, folder: Path, name: str, preset: Preset, held_out: int | None, seed: int, device: str
+) -> dict[str, Any]:
+    """The record of one system, from disk if it was trained with the same settings and measured on as many frames."""
     settings = {
         "clip_sha256": file_digest(clip.folder / "clip.json"),
         "preset": json.loads(json.dumps(asdict(preset))),
         "seed": seed,
     }
     path, out = folder / f"{name}.json", folder / f"{name}.portrait"
-    if path.is_file() and out.is_file():
-        known = _read(path, {"name", "title", "settings", "head_steps", "figures"})
-        if known is not None and known["settings"] == settings:
-            return known
-    train(clip, out, preset, seed=seed, device=device)
+    known = _read(path, {"name", "title", "settings", "head_steps", "figures"}) if out.is_file() else None
+    if known is None or known["settings"] != settings:
+        train(clip, out, preset, seed=seed, device=device)
+    elif known["figures"]["n_held_out"] == min(held_out or clip.n_frames, len(clip.held_out_frames)):
+        return known
     portrait = Portrait.load(out)
     with Progress("Evaluating", unit="frame") as bar:
-        figures = evaluate(portrait, clip, settings=("head",), progress=lambda done, total: bar.set(done, total=total))
+        figures = evaluate(
+            portrait,
+            clip,
+            settings=("head",),
+            most_frames=held_out,
+            progress=lambda done, total: bar.set(done, total=total),
+        )
     record = {
         "name": name,
         "title": SYSTEMS[name].title,
@@ -306,7 +340,7 @@ def _head_row(record: Mapping[str, Any]) -> Mapping[str, Any]:
     return row
 
 
-def _row(record: Mapping[str, Any], published: Published) -> str:
+def _row(record: Mapping[str, Any], published: Published | None) -> str:
     row, figures = _head_row(record), record["figures"]
     lips = row["lips"] or {}
     cells = [
@@ -321,11 +355,13 @@ def _row(record: Mapping[str, Any], published: Published) -> str:
         f"{record['head_steps']:,}",
         f"{figures['n_head_parameters']:,}",
         _shown(row["ms_per_frame"], ".0f"),
-        f"{published.psnr_db:.2f}",
-        f"{published.lpips:.3f}",
-        f"{published.lmd_px:.3f}",
+        *(("–",) * 3 if published is None else _published(published)),
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _published(row: Published) -> tuple[str, str, str]:
+    return f"{row.psnr_db:.2f}", f"{row.lpips:.3f}", f"{row.lmd_px:.3f}"
 
 
 def _table_2(records: Sequence[Mapping[str, Any]]) -> list[str]:

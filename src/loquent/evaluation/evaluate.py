@@ -1,8 +1,8 @@
 """Measure a portrait on the frames of a clip that did not train it."""
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from loquent import __version__
 from loquent.data.clip import Clip
 from loquent.data.frame_store import spread_frames
 from loquent.devices import device_name
+from loquent.errors import InputError
 from loquent.evaluation import held_out
 from loquent.evaluation.held_out import LipSource, Picture, Setting
 from loquent.evaluation.networks import CHEAP, MetricNetworks, open_networks
@@ -82,6 +83,7 @@ def evaluate(
     sheet: Path | None = None,
     shuffle_sound: bool = False,
     landmarks: Float[Tensor, "moments points 3"] | None = None,
+    most_frames: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """Render the held-out frames of `clip` from its sound and compare them with the real ones.
@@ -98,41 +100,47 @@ def evaluate(
         shuffle_sound: measure the first setting also with the sound shuffled in time, which should ruin the lips; left out
             where the sound does not move them.
         landmarks: move the lips by these, of every frame of the film's timeline, instead of the sound.
+        most_frames: measure no more held-out frames than this, evenly spread, for methods that take minutes a picture. How lips
+            move cannot be told from single frames, so such figures are left out.
         progress: called with the number of pictures done, and in all.
 
     Raises:
-        InputError: portrait and clip do not fit together, `sheet` has another ending, or `frames_dir` is a file.
+        InputError: portrait and clip do not fit together, `sheet` has another ending, `frames_dir` is a file, or
+            `most_frames` is not positive.
         ClipError: a file of the clip is damaged.
         OutputError: a picture cannot be written.
     """
     held_out.check_pair(portrait, clip, settings)
     held_out.check_places(sheet, frames_dir)
+    if most_frames is not None and most_frames < 1:
+        raise InputError(f"At least one held-out frame must be measured; most_frames is {most_frames}.")
     source = held_out.lip_source(portrait, landmarks)
     shuffle_sound = shuffle_sound and source == "sound"
     n_sets = 2 + len(settings) + shuffle_sound
+    frames = clip.held_out_frames if most_frames is None else spread_frames(clip.held_out_frames, most_frames)
     with open_networks(CHEAP) as networks:
-        session = _Session(clip, networks, frames_dir, progress, n_sets * len(clip.held_out_frames))
-        rows = [session.measure(TRUTH, held_out.real_pictures(clip), is_saved=True)]
-        rows.append(session.measure(RECOMPRESSED, held_out.recompressed_pictures(clip)))
+        session = _Session(clip, frames, networks, frames_dir, progress, n_sets * len(frames))
+        rows = [session.measure(TRUTH, held_out.real_pictures(clip, frames), is_saved=True)]
+        rows.append(session.measure(RECOMPRESSED, held_out.recompressed_pictures(clip, frames)))
         if source == "sound":
-            moved_by = held_out.conditions(portrait, clip)
+            moved_by = held_out.conditions(portrait, clip, frames=frames)
         else:
-            moved_by = held_out.landmark_conditions(portrait, clip, landmarks)
+            moved_by = held_out.landmark_conditions(portrait, clip, landmarks, frames=frames)
         for setting in settings:
             seconds: list[float] = []
-            pictures = held_out.rendered_pictures(portrait, clip, setting, moved_by, seconds)
+            pictures = held_out.rendered_pictures(portrait, clip, setting, moved_by, seconds, frames=frames)
             rows.append(session.measure(setting, pictures, seconds, is_saved=True))
         timed = rows[-1]
         if shuffle_sound:
-            shuffled = held_out.conditions(portrait, clip, is_shuffled=True)
-            pictures = held_out.rendered_pictures(portrait, clip, settings[0], shuffled, seconds := [])
+            shuffled = held_out.conditions(portrait, clip, frames=frames, is_shuffled=True)
+            pictures = held_out.rendered_pictures(portrait, clip, settings[0], shuffled, seconds := [], frames=frames)
             rows.append(session.measure(f"{settings[0]} {SHUFFLED}", pictures, seconds))
     if sheet is not None:
         write_image(sheet, draw_sheet(session.shown, session.shown_boxes))
     assert timed.ms_per_frame is not None
     return Evaluation(
         clip=clip.info.name,
-        n_held_out=len(clip.held_out_frames),
+        n_held_out=len(frames),
         height=clip.info.height,
         width=clip.info.width,
         lips_from=source,
@@ -144,28 +152,29 @@ def evaluate(
         file_mib=_file_mib(portrait),
         n_head_parameters=sum(values.numel() for values in portrait.head.parameters()),
         n_torso_parameters=sum(values.numel() for values in (portrait.torso.parameters() if portrait.torso else ())),
-        notes=tuple(_notes(portrait, clip, source)),
+        notes=tuple(_notes(portrait, clip, source, len(frames))),
         missing=networks.missing,
     )
 
 
 class _Session:
-    """One pass after another over the held-out frames; keeps the real landmarks and the pictures of the contact sheet."""
+    """One pass after another over the frames; keeps the real landmarks and the pictures of the contact sheet."""
 
     def __init__(
         self,
         clip: Clip,
+        frames: Sequence[int],
         networks: MetricNetworks,
         frames_dir: Path | None,
         progress: Callable[[int, int], None],
         n_pictures: int,
     ) -> None:
-        self.clip, self.networks, self.frames_dir = clip, networks, frames_dir
-        self.boxes, self.timeline = held_out.mouth_boxes(clip), held_out.timeline(clip)
+        self.clip, self.frames, self.networks, self.frames_dir = clip, frames, networks, frames_dir
+        self.boxes, self.timeline = held_out.mouth_boxes(clip, frames), held_out.timeline(clip, frames)
         self.shown: list[SheetRow] = []
         self._progress, self._done, self._total = progress, 0, n_pictures
         self._real: Measured | None = None
-        self._columns = spread_frames(range(len(clip.held_out_frames)), COLUMNS)
+        self._columns = spread_frames(range(len(frames)), COLUMNS)
 
     @property
     def shown_boxes(self) -> Int[np.ndarray, "columns 4"]:
@@ -182,7 +191,9 @@ class _Session:
         scores = PictureScores(self.networks)
         measured = Measured(scores, detect_all(self._watched(name, pictures, scores, is_saved)))
         self._real = self._real or measured
-        return summarise(name, measured, self._real, self.timeline, list(seconds))
+        row = summarise(name, measured, self._real, self.timeline, list(seconds))
+        # Lips are compared as curves over time: frames picked out of a film are none.
+        return row if len(self.frames) == len(self.clip.held_out_frames) else replace(row, lips=None)
 
     def _watched(
         self, name: str, pictures: Iterable[Picture], scores: PictureScores, is_saved: bool
@@ -190,7 +201,7 @@ class _Session:
         """Pass the pictures on, measuring each against the real one."""
         shown = SheetRow(name, [], [], [])
         for k, picture in enumerate(pictures):
-            i = self.clip.held_out_frames[k]
+            i = self.frames[k]
             truth = held_out.true_frame(self.clip, i, self.boxes[k])
             scores.add(picture, truth)
             frame_id = truth.frame_id
@@ -207,8 +218,13 @@ class _Session:
             self.shown.append(shown)
 
 
-def _notes(portrait: Portrait, clip: Clip, source: LipSource) -> Iterator[str]:
+def _notes(portrait: Portrait, clip: Clip, source: LipSource, n_frames: int) -> Iterator[str]:
     """What speaks against taking the figures at face value."""
+    if n_frames < len(clip.held_out_frames):
+        yield (
+            f"Only {n_frames} of {len(clip.held_out_frames)} held-out frames were measured, evenly spread: how lips move over "
+            "time was not."
+        )
     if source == "tracked landmarks":
         yield (
             "The lips were moved by landmarks tracked on the very frames they are compared with, not by sound: the lip "

@@ -112,10 +112,14 @@ def lip_source(portrait: Portrait, measured: Float[Tensor, "moments points 3"] |
 
 
 def landmark_conditions(
-    portrait: Portrait, clip: Clip, measured: Float[Tensor, "moments points 3"] | None = None
-) -> Float[Tensor, "held_out width"]:
-    """What moves the lips of the held-out frames where landmarks do: the clip's own, or `measured` by another program at every
-    moment of the film's timeline.
+    portrait: Portrait,
+    clip: Clip,
+    measured: Float[Tensor, "moments points 3"] | None = None,
+    *,
+    frames: Sequence[int] | None = None,
+) -> Float[Tensor, "frames width"]:
+    """What moves the lips of the held-out or other `frames` where landmarks do: the clip's own, or `measured` by another
+    program at every moment of the film's timeline.
 
     Raises:
         InputError: something else moves this head, or such landmarks do not fit it.
@@ -134,11 +138,13 @@ def landmark_conditions(
             "their file with --landmarks."
         )
     windows = track_windows(landmarks, clip.track.frame_ids)
-    return portrait.landmark_conditions(windows[list(clip.held_out_frames)])
+    return portrait.landmark_conditions(windows[list(clip.held_out_frames if frames is None else frames)])
 
 
-def conditions(portrait: Portrait, clip: Clip, *, is_shuffled: bool = False) -> Float[Tensor, "held_out width"]:
-    """What moves the lips of the held-out frames, from the clip's sound, or from the same sound shuffled in time.
+def conditions(
+    portrait: Portrait, clip: Clip, *, frames: Sequence[int] | None = None, is_shuffled: bool = False
+) -> Float[Tensor, "frames width"]:
+    """What moves the lips of the held-out or other `frames`, from the clip's sound, or from the same sound shuffled in time.
 
     Raises:
         InputError: the clip's features are not of the width that this version computes.
@@ -151,7 +157,8 @@ def conditions(portrait: Portrait, clip: Clip, *, is_shuffled: bool = False) -> 
         )
     if is_shuffled:
         features = shuffle_in_time(features, kind.rate_hz, shift_s=len(clip.held_out_frames) / clip.info.fps / 2)
-    return portrait.conditions(features, clip.track.frame_ids[list(clip.held_out_frames)])
+    chosen = list(clip.held_out_frames if frames is None else frames)
+    return portrait.conditions(features, clip.track.frame_ids[chosen])
 
 
 def shuffle_in_time(
@@ -181,9 +188,9 @@ def mouth_boxes(clip: Clip, frames: Sequence[int] | None = None) -> Int[np.ndarr
     return rectangles(points[:, list(OUTER_LIPS)], MOUTH_MARGIN, clip.info.height, clip.info.width)
 
 
-def timeline(clip: Clip) -> Timeline:
-    """When the held-out frames are, and which of them the clip's sound leaves silent."""
-    frame_ids = clip.track.frame_ids[list(clip.held_out_frames)].numpy()
+def timeline(clip: Clip, frames: Sequence[int] | None = None) -> Timeline:
+    """When the held-out or other `frames` are, and which of them the clip's sound leaves silent."""
+    frame_ids = clip.track.frame_ids[list(clip.held_out_frames if frames is None else frames)].numpy()
     waveform = read_waveform(clip.folder / "sound.wav", sample_rate_hz=SAMPLE_RATE_HZ)
     is_silent = silent_frames(waveform, SAMPLE_RATE_HZ, frame_ids, clip.info.fps)
     return Timeline(frame_ids, clip.info.fps, is_silent)
@@ -201,9 +208,9 @@ def real_pictures(clip: Clip, frames: Iterable[int] | None = None) -> Iterator[P
         yield to_bytes(clip.target(i))
 
 
-def recompressed_pictures(clip: Clip) -> Iterator[Picture]:
+def recompressed_pictures(clip: Clip, frames: Iterable[int] | None = None) -> Iterator[Picture]:
     """The real pictures after JPEG: what the landmark detector alone makes of pictures that show the same."""
-    for picture in real_pictures(clip):
+    for picture in real_pictures(clip, frames):
         blue_first = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
         _, encoded = cv2.imencode(".jpg", blue_first, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         yield cv2.cvtColor(cv2.imdecode(encoded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
