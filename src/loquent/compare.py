@@ -408,17 +408,23 @@ def _shown(value: float | None, style: str) -> str:
 
 
 def _plot(records: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Each system's picture and lips: PSNR to the right, landmark distance downwards is better."""
+    """A line for each system, in the order they were measured: its picture, its mouth and its lips."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    axes = figure.add_subplot()
-    for record in records:
-        row = _head_row(record)
-        if row["psnr_db"] is not None and row["lmd_px"] is not None:
-            axes.scatter(row["psnr_db"], row["lmd_px"])
-            axes.annotate(record["title"], (row["psnr_db"], row["lmd_px"]), xytext=(5, 3), textcoords="offset points")
-    axes.set(xlabel="PSNR of the whole picture (dB): more is better", ylabel="landmark distance (px): less is better")
-    axes.margins(x=0.25, y=0.1)
+    panels = {
+        "psnr_db": "PSNR (dB), more is better",
+        "mouth_psnr_db": "mouth (dB), more is better",
+        "lmd_px": "LMD (px), less is better",
+    }
+    figure = Figure(figsize=(11, 1.2 + 0.35 * len(records)), layout="constrained")
+    places = range(len(records))
+    for axes, (name, title) in zip(figure.subplots(1, len(panels), sharey=True), panels.items(), strict=True):
+        values = [_head_row(record)[name] for record in records]
+        axes.plot([math.nan if value is None else value for value in values], places, "o")
+        axes.set_title(title)
+        axes.set_yticks(places, [record["title"] for record in records])
+        axes.grid(alpha=0.3)
+        axes.margins(x=0.1)
+    axes.invert_yaxis()
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png")
