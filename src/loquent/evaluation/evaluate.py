@@ -2,16 +2,14 @@
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from loquent import __version__
 from loquent.data.clip import Clip
 from loquent.data.frame_store import spread_frames
 from loquent.devices import device_name
@@ -19,7 +17,7 @@ from loquent.errors import InputError
 from loquent.evaluation import held_out
 from loquent.evaluation.held_out import LipSource, Picture, Setting
 from loquent.evaluation.networks import CHEAP, MetricNetworks, open_networks
-from loquent.evaluation.scores import Measured, PictureScores, Row, finite, summarise
+from loquent.evaluation.scores import Figures, Measured, PictureScores, Row, summarise
 from loquent.evaluation.sheet import COLUMNS, SheetRow, draw_sheet
 from loquent.face.landmarks import detect_all
 from loquent.media.images import write_image
@@ -30,8 +28,8 @@ _NO_TIME: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """All figures of one portrait on one clip."""
+class Evaluation(Figures[Row]):
+    """All figures of one portrait on one clip; rows: the real frames themselves, the same recompressed, then each setting."""
 
     clip: str
     """Name of the clip."""
@@ -43,8 +41,6 @@ class Evaluation:
     """Columns of the pictures."""
     lips_from: LipSource
     """What moved the rendered lips. Where it is not the sound, lip figures say how well the head obeys, not how it speaks."""
-    rows: tuple[Row, ...]
-    """The real frames themselves, the real frames recompressed, then each setting."""
     fps: float
     """Frames rendered per second, from the median time of a frame in the last setting."""
     fps_setting: str
@@ -59,19 +55,6 @@ class Evaluation:
     """Parameters of the head field, with one appearance code."""
     n_torso_parameters: int
     """Parameters of the torso field, with one appearance code."""
-    notes: tuple[str, ...]
-    """What a reader must know to judge the figures."""
-    missing: dict[str, str]
-    """Metrics that could not be measured, with what each needs."""
-
-    def row(self, name: str) -> Row:
-        """The row of that name."""
-        return next(row for row in self.rows if row.name == name)
-
-    def to_json(self) -> dict[str, Any]:
-        """All figures as JSON values; infinite or missing ones are null."""
-        facts: dict[str, Any] = finite({"loquent": __version__, **asdict(self)})
-        return facts
 
 
 def evaluate(

@@ -10,17 +10,15 @@ import contextlib
 import math
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from loquent import __version__
 from loquent.data.clip import Clip
 from loquent.devices import device_name
 from loquent.errors import InputError
@@ -30,7 +28,7 @@ from loquent.evaluation.held_out import Picture, Setting
 from loquent.evaluation.lip_sync import LEAST_FRAMES
 from loquent.evaluation.networks import SYNC, MetricNetworks, open_networks
 from loquent.evaluation.phone_sheet import Moment, Shown, choose_moments, draw_moments
-from loquent.evaluation.scores import finite, ms_per_frame
+from loquent.evaluation.scores import Figures, ms_per_frame
 from loquent.evaluation.silence import silent_frames
 from loquent.evaluation.syncnet import sync_score
 from loquent.evaluation.visemes import LipRange
@@ -55,8 +53,8 @@ _PHONETIC_KINDS = ("phonetic", "phonetic_causal", "mel_phonetic")
 
 
 @dataclass(frozen=True)
-class OtherVoice:
-    """All figures of one portrait under one sound."""
+class OtherVoice(Figures[DrivenRow]):
+    """All figures of one portrait under one sound; rows: the person, the speaker if there is a film of them, the portrait."""
 
     clip: str
     """Name of the clip."""
@@ -72,25 +70,10 @@ class OtherVoice:
     """Columns of the pictures."""
     person: LipRange
     """How far the person's real lips open."""
-    rows: tuple[DrivenRow, ...]
-    """The person, the speaker if there is a film of them, then the portrait."""
     device: str
     """Where it was rendered."""
     n_threads: int
     """Threads PyTorch used."""
-    notes: tuple[str, ...]
-    """What a reader must know to judge the figures."""
-    missing: dict[str, str]
-    """Metrics that could not be measured, with what each needs."""
-
-    def row(self, name: str) -> DrivenRow:
-        """The row of that name."""
-        return next(row for row in self.rows if row.name == name)
-
-    def to_json(self) -> dict[str, Any]:
-        """All figures as JSON values; infinite or missing ones are null."""
-        facts: dict[str, Any] = finite({"loquent": __version__, **asdict(self)})
-        return facts
 
 
 def measure_other_voice(

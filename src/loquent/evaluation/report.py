@@ -14,7 +14,7 @@ from loquent.evaluation.evaluate import Evaluation
 from loquent.evaluation.held_out import LipSource
 from loquent.evaluation.other_voice import OtherVoice
 from loquent.evaluation.score import Score
-from loquent.evaluation.scores import Row
+from loquent.evaluation.scores import Figures, Row
 from loquent.storage import write_json
 
 PAPERS_NOTE = (
@@ -188,7 +188,7 @@ def print_other_voice(figures: OtherVoice, *, stream: TextIO | None = None) -> N
     _print_notes(console, figures.notes, figures.missing)
 
 
-def write_report(path: Path, figures: Evaluation | Score | OtherVoice) -> None:
+def write_report(path: Path, figures: Figures[Any]) -> None:
     """Write all figures as JSON, whole or not at all; infinite and missing ones are null."""
     write_json(path, figures.to_json())
 

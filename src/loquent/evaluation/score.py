@@ -1,20 +1,27 @@
 """Measure any video against the real one, frame by frame, whoever made it."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from loquent import __version__
 from loquent.data.sampling import rectangles
 from loquent.errors import InputError
 from loquent.evaluation.action_units import action_unit_error, read_action_units
 from loquent.evaluation.held_out import Picture
 from loquent.evaluation.networks import ALL, SYNC, MetricNetworks, open_networks
-from loquent.evaluation.scores import MOUTH_MARGIN, Measured, PictureScores, Row, Timeline, TrueFrame, finite, summarise
+from loquent.evaluation.scores import (
+    MOUTH_MARGIN,
+    Figures,
+    Measured,
+    PictureScores,
+    Row,
+    Timeline,
+    TrueFrame,
+    summarise,
+)
 from loquent.evaluation.silence import silent_frames
 from loquent.evaluation.syncnet import sync_score
 from loquent.face.head_region import head_region
@@ -30,8 +37,8 @@ AUE = "AUE"
 
 
 @dataclass(frozen=True)
-class Score:
-    """All figures of one video against another."""
+class Score(Figures[Row]):
+    """All figures of one video against another; rows: the real video against itself, then the video."""
 
     video: str
     """File name of the video that was judged."""
@@ -43,17 +50,6 @@ class Score:
     """Rows of the pictures."""
     width: int
     """Columns of the pictures."""
-    rows: tuple[Row, ...]
-    """The real video against itself, then the video."""
-    notes: tuple[str, ...]
-    """What a reader must know to judge the figures."""
-    missing: dict[str, str]
-    """Metrics that could not be measured, with what each needs."""
-
-    def to_json(self) -> dict[str, Any]:
-        """All figures as JSON values; infinite or missing ones are null."""
-        facts: dict[str, Any] = finite({"loquent": __version__, **asdict(self)})
-        return facts
 
 
 def score(

@@ -1,13 +1,14 @@
-"""From pictures and landmarks to the figures of one row of the report."""
+"""What a measurement reports, and the way to one row of it from pictures and landmarks."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
+from loquent import __version__
 from loquent.evaluation.blendshapes import blendshape_error
 from loquent.evaluation.fid import frechet_distance
 from loquent.evaluation.flip import flip
@@ -24,6 +25,41 @@ from loquent.face.lips import eye_distance, lip_opening
 
 MOUTH_MARGIN = 0.25
 """The mouth's rectangle is wider than the lips by this share of their size on each side, as in training."""
+
+
+@runtime_checkable
+class Named(Protocol):
+    """Whatever has a name, such as every kind of row."""
+
+    @property
+    def name(self) -> str:
+        """Tells it from the others of its kind."""
+
+
+NamedRow = TypeVar("NamedRow", bound=Named)
+
+
+@dataclass(frozen=True)
+class Figures(Generic[NamedRow]):
+    """What every measurement reports; each kind adds what it was measured on."""
+
+    rows: tuple[NamedRow, ...]
+    """One for each set of pictures that was measured."""
+    notes: tuple[str, ...]
+    """What a reader must know to judge the figures."""
+    missing: dict[str, str]
+    """Metrics that could not be measured, with what each needs."""
+
+    def row(self, name: str) -> NamedRow:
+        """The row of that name."""
+        return next(row for row in self.rows if row.name == name)
+
+    def to_json(self) -> dict[str, Any]:
+        """All figures as JSON values, rows and what belongs to them last; infinite or missing ones are null."""
+        facts = asdict(self)
+        last = {name: facts.pop(name) for name in ("rows", "notes", "missing")}
+        plain: dict[str, Any] = _finite({"loquent": __version__, **facts, **last})
+        return plain
 
 
 @dataclass(frozen=True)
@@ -200,15 +236,6 @@ def ms_per_frame(seconds: Sequence[float]) -> float | None:
     return 1000 * float(np.median(timed)) if timed else None
 
 
-def finite(value: Any) -> Any:
-    """The value with infinity and NaN as None, which JSON knows."""
-    if isinstance(value, dict):
-        return {key: finite(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def _fid(ours: list[np.ndarray], real: list[np.ndarray]) -> float | None:
     return frechet_distance(np.stack(ours), np.stack(real)) if len(ours) >= 2 else None
 
@@ -220,3 +247,12 @@ def _blendshape_error(ours: list[np.ndarray], real: list[np.ndarray]) -> float |
 def _mean_or_none(values: np.ndarray) -> float | None:
     known = values[np.isfinite(values)]
     return float(known.mean()) if known.size else None
+
+
+def _finite(value: Any) -> Any:
+    """The value with infinity and NaN as None, which JSON knows."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
