@@ -71,20 +71,9 @@ class FrameTiming:
     """How much shorter the decoded picture is than the file states; 0 within a tenth of a second."""
 
     @property
-    def n_repeated(self) -> int:
-        """Stored frames that only repeat the one before."""
-        return int((~self.is_new).sum())
-
-    @property
     def longest_gap_s(self) -> float:
         """Longest time between two new frames."""
         return float(np.diff(self.stored_s[self.is_new], append=self.duration_s).max())
-
-    @property
-    def is_variable(self) -> bool:
-        """More than 5 % of the stored intervals differ from the median one by over a quarter."""
-        intervals = np.diff(self.stored_s)
-        return bool(len(intervals) and np.mean(np.abs(intervals * self.stored_fps - 1) > 0.25) > 0.05)
 
 
 def frame_timing(path: Path) -> FrameTiming:

@@ -38,11 +38,6 @@ class BackgroundPlate:
     noise_std: Float[np.ndarray, "height width"]
     """Robust standard deviation over time, in grey levels of 0..255: camera noise, or large where something moved."""
 
-    @property
-    def typical_noise(self) -> float:
-        """Median of `noise_std` over the seen pixels, in grey levels; 0 when nothing was seen."""
-        return float(np.median(self.noise_std[self.seen])) if self.seen.any() else 0.0
-
 
 def estimate_background(
     frame: ReadFrame, person: ReadMatte, n_frames: int, *, max_samples: int = 96, max_bytes: int = 200 << 20
