@@ -25,6 +25,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "compare": measuring.compare,
     "figures": measuring.figures,
     "study": measuring.study,
+    "bench": measuring.bench,
     "inspect": files.inspect_,
     "import": files.import_,
     "convert": files.convert,

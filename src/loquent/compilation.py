@@ -45,4 +45,9 @@ def _compiled(function: Body, parallel: bool, inline: bool, exact: bool) -> Body
     return compiled
 
 
-__all__ = ["kernel"]
+def n_kernel_threads() -> int:
+    """Threads that parallel kernels run on."""
+    return int(numba.get_num_threads())
+
+
+__all__ = ["kernel", "n_kernel_threads"]

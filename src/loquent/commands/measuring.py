@@ -1,4 +1,4 @@
-"""What was reached: evaluate and score measure, compare, figures and study set systems side by side."""
+"""What was reached: evaluate and score measure, compare, figures and study set systems side by side, bench takes the time."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -300,4 +300,38 @@ def study(
     print(
         f"Wrote {page}: open it in a browser. Hand out {page.parent}; keep {out / 'key.json'}, which says whose is what."
     )
+    return 0
+
+
+def bench(
+    *,
+    only: tuple[str, ...] = (),
+    repeats: int = 5,
+    size: int = 450,
+    json: Path | None = None,
+    device: str = "cpu",
+) -> int:
+    """Measure speed and memory: every fast form beside what it stands for, in the same run.
+
+    Example: loquent bench
+
+    Example: loquent bench --only head_step frame --json benchmarks/results/this-machine.jsonl
+
+    Takes two or three minutes on two cores. Leave the machine alone meanwhile; ratios suffer less from other work than times.
+
+    Args:
+        only: make only these measurements; nothing = all. triplane, grid and torso_grid are encodings, march and composite what
+            happens along rays, distortion a loss, each as in _render or in _train (forward and back); head_step and torso_step
+            train, frame renders, folded_head is how the head is rendered beside the field it was made from; log_mel, phonetic
+            and phonetic_causal are speech features on one thread.
+        repeats: rounds in which the competitors take turns.
+        size: rows and columns of the pictures that are trained on and rendered, of a made-up person.
+        json: also add a line for each measurement to this file; what is in it stays.
+        device: cpu, cuda, or auto for the best there is.
+    """
+    from loquent.bench.rows import print_rows
+    from loquent.bench.run import MEASUREMENTS, run
+    from loquent.portrait import find_device
+
+    print_rows(run(only or MEASUREMENTS, repeats=repeats, size=size, results=json, device=find_device(device)))
     return 0
