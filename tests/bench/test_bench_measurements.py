@@ -87,8 +87,14 @@ def test_rows_are_added_measurement_by_measurement(tmp_path: Path) -> None:
     ("words", "said"),
     [
         (("--only", "frame", "fraem"), f"There is no measurement fraem. There is: {', '.join(MEASUREMENTS)}."),
-        (("--repeats", "0"), "Wanted are at least 1 repeat and pictures of 32 to 2048 pixels; got --repeats 0 and --size 450."),
-        (("--size", "8"), "Wanted are at least 1 repeat and pictures of 32 to 2048 pixels; got --repeats 5 and --size 8."),
+        (
+            ("--repeats", "0"),
+            "Wanted are at least 1 repeat and pictures of 32 to 2048 pixels; got --repeats 0 and --size 450.",
+        ),
+        (
+            ("--size", "8"),
+            "Wanted are at least 1 repeat and pictures of 32 to 2048 pixels; got --repeats 5 and --size 8.",
+        ),
     ],
 )
 def test_what_cannot_be_measured_is_refused_in_a_paragraph(

@@ -86,14 +86,18 @@ def test_a_full_disk_leaves_the_earlier_lines_and_no_half_one(tmp_path: Path, mo
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("bad", ["", "# speed", '{"format": "loquent.motion"}', "[1, 2]", '{"format": "loquent.bench", "si'])
+@pytest.mark.parametrize(
+    "bad", ["", "# speed", '{"format": "loquent.motion"}', "[1, 2]", '{"format": "loquent.bench", "si']
+)
 def test_a_file_of_something_else_is_refused_and_kept(tmp_path: Path, bad: str) -> None:
     path = tmp_path / "results.jsonl"
     append_row(path, row())
     path.write_text(path.read_text() + bad + "\n" + path.read_text())
     before = path.read_bytes()
     for attempt in (lambda: check_results_file(path), lambda: append_row(path, row())):
-        with pytest.raises(InputError, match=rf"^Line 2 of {path} is no row of `loquent bench`, so nothing was added\."):
+        with pytest.raises(
+            InputError, match=rf"^Line 2 of {path} is no row of `loquent bench`, so nothing was added\."
+        ):
             attempt()
     assert path.read_bytes() == before
 
@@ -110,7 +114,9 @@ def test_places_where_no_file_can_be_are_refused(tmp_path: Path) -> None:
 
 def git(folder: Path, *words: str) -> str:
     who = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.org")
-    return subprocess.run(["git", "-C", folder, *who, *words], capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        ["git", "-C", folder, *who, *words], capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def test_the_commit_is_that_of_the_code_and_says_when_files_differ(

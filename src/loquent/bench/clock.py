@@ -44,7 +44,7 @@ class Case:
 
     what: str
     """What one call does, with its sizes."""
-    work: float
+    work: int | float
     """Units of work in a call ..."""
     unit: str
     """... and what a unit is, in the plural."""

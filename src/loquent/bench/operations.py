@@ -57,7 +57,9 @@ def torso_grid_train(person: Person) -> Case:
     """The torso's grid over the picture plane, with the gradients of its table and of the places, which it moves."""
     assert TORSO_STAGE is not None
     layout = ErNerfTorsoConfig().grid
-    points = (torch.rand(TORSO_STAGE.pixels, 2, generator=torch.Generator().manual_seed(1)) * 1.6 - 0.8).to(person.device)
+    points = (torch.rand(TORSO_STAGE.pixels, 2, generator=torch.Generator().manual_seed(1)) * 1.6 - 0.8).to(
+        person.device
+    )
     table = _random(person, layout.n_entries, layout.features).requires_grad_()
     leaves = [points.requires_grad_(), table]
     return _encoding(person, "grid_encode", lambda: grid_encode(points, table, layout), points, leaves)
@@ -125,7 +127,7 @@ def distortion_train(person: Person) -> Case:
     return _case(person, "distortion", what, samples.n_samples, "samples", _there_and_back(forward, [weights]))
 
 
-def _case(person: Person, operation: str, what: str, work: float, unit: str, run: Callable[[], object]) -> Case:
+def _case(person: Person, operation: str, what: str, work: int | float, unit: str, run: Callable[[], object]) -> Case:
     names = backends(person.device, operation)
     return Case(what, work, unit, {name: Competitor(run, under=partial(on_backend, name)) for name in names})
 

@@ -108,13 +108,17 @@ def _portrait(clip: Clip, head: HeadTrainer, torso: TorsoTrainer) -> Portrait:
 
 def head_step(person: Person) -> Case:
     """Training the head."""
-    return _steps(person.head, lambda: person.head.step(HEAD_STAGE, 0.5)["loss"], f"{HEAD_STAGE.samples} samples", person)
+    return _steps(
+        person.head, lambda: person.head.step(HEAD_STAGE, 0.5)["loss"], f"{HEAD_STAGE.samples} samples", person
+    )
 
 
 def torso_step(person: Person) -> Case:
     """Training the torso."""
     assert TORSO_STAGE is not None
-    return _steps(person.torso, lambda: person.torso.step(TORSO_STAGE, 0.5)["loss"], f"{TORSO_STAGE.pixels} pixels", person)
+    return _steps(
+        person.torso, lambda: person.torso.step(TORSO_STAGE, 0.5)["loss"], f"{TORSO_STAGE.pixels} pixels", person
+    )
 
 
 def frame(person: Person) -> Case:

@@ -157,7 +157,9 @@ def _earlier(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as cause:
-        raise InputError(f"{path} cannot be read ({cause.strerror}), so no rows can be added. Name another file.") from cause
+        raise InputError(
+            f"{path} cannot be read ({cause.strerror}), so no rows can be added. Name another file."
+        ) from cause
     for number, line in enumerate(content.splitlines(), start=1):
         try:
             fields: Any = json.loads(line)

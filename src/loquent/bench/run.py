@@ -15,6 +15,7 @@ from loquent.bench.rows import Row, append_row, check_results_file, new_row
 from loquent.errors import InputError
 from loquent.progress import Progress
 
+CPU = torch.device("cpu")
 OF_PERSON: Mapping[str, Callable[[Person], Case]] = MappingProxyType(
     {
         "triplane_render": operations.triplane_render,
@@ -49,7 +50,7 @@ def run(
     repeats: int = 5,
     size: int = 450,
     results: Path | None = None,
-    device: torch.device = torch.device("cpu"),
+    device: torch.device = CPU,
     warm_up_steps: int = person.WARM_UP_STEPS,
 ) -> list[Row]:
     """Make measurements, one after the other.
@@ -69,7 +70,9 @@ def run(
     """
     unknown = sorted(set(names) - set(MEASUREMENTS))
     if unknown or not names:
-        raise InputError(f"There is no measurement {', '.join(unknown) or 'named'}. There is: {', '.join(MEASUREMENTS)}.")
+        raise InputError(
+            f"There is no measurement {', '.join(unknown) or 'named'}. There is: {', '.join(MEASUREMENTS)}."
+        )
     if repeats < 1 or not SIZES[0] <= size <= SIZES[1]:
         raise InputError(
             f"Wanted are at least 1 repeat and pictures of {SIZES[0]} to {SIZES[1]} pixels; got --repeats {repeats} and "
@@ -78,12 +81,15 @@ def run(
     if results is not None:
         check_results_file(results)
     rows = []
-    with tempfile.TemporaryDirectory() as folder, Progress("Measuring", len(names) * (repeats + 2), unit="round") as bar:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Progress("Measuring", len(names) * (repeats + 2), unit="round") as bar,
+    ):
         somebody: Person | None = None
         for name in names:
             bar.advance(0, note=name)
             if name in OF_SOUND:
-                case, where = OF_SOUND[name](), torch.device("cpu")
+                case, where = OF_SOUND[name](), CPU
             else:
                 somebody = somebody or Person(Path(folder), size, device, warm_up_steps)
                 case, where = OF_PERSON[name](somebody), device
