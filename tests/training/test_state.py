@@ -130,3 +130,17 @@ def test_a_restored_optimiser_takes_the_same_next_step(tmp_path: Path) -> None:
     restore_optimiser(restored, saved.tensors)
     step(other, restored, 3)
     assert torch.equal(other.weight, module.weight)
+
+
+def test_a_restored_optimiser_shares_nothing_with_what_it_came_from() -> None:
+    """A run may go back to the same state several times."""
+    module = nn.Linear(3, 2)
+    optimiser = torch.optim.AdamW(module.parameters(), lr=0.1, fused=True)
+    module(torch.ones(1, 3)).sum().backward()
+    optimiser.step()
+    saved = {name: value.clone() for name, value in optimiser_tensors(optimiser).items()}
+    restore_optimiser(optimiser, saved)
+    kept = {name: value.clone() for name, value in saved.items()}
+    optimiser.step()
+    assert all(torch.equal(value, kept[name]) for name, value in saved.items())
+    assert not all(torch.equal(value, kept[name]) for name, value in optimiser_tensors(optimiser).items())

@@ -72,9 +72,9 @@ def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put moments from :func:`optimiser_tensors` back; learning rates stay as the optimiser has them."""
+    """Put copies of moments from :func:`optimiser_tensors` back; learning rates stay as the optimiser has them."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         number, _, key = name.partition(".")
-        state.setdefault(int(number), {})[key] = value
+        state.setdefault(int(number), {})[key] = value.clone()  # PyTorch would go on in the tensors it is given
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
