@@ -18,11 +18,11 @@ from loquent.data.clip import Clip
 from loquent.data.frame_store import FrameStore
 from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.fields.head import FrozenField, unfolded
-from loquent.fields.kinds import freeze
+from loquent.fields.kinds import freeze, head_for_new_frames, torso_for_new_frames
 from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
 from loquent.geometry.cameras import pixel_rays
 from loquent.motion import Motion
-from loquent.portrait import Portrait, head_for_new_frames, torso_for_new_frames
+from loquent.portrait import Portrait
 from loquent.rendering.layers import box_region
 from loquent.rendering.occupancy import occupied_box
 from loquent.rendering.render import FieldSamples, RenderedRays, render_head
@@ -165,8 +165,7 @@ def _steps(trainer: HeadTrainer | TorsoTrainer, step: Callable[[], float], sizes
     state = snapshot(0, trainer)
 
     def go_back() -> None:
-        tensors = {name: value.clone() for name, value in state.tensors.items()}
-        trainer.restore(tensors, state.facts["trainer"])
+        trainer.restore(state.tensors, state.facts["trainer"])
 
     def run() -> Tensor:
         return torch.tensor([step() for _ in range(STEPS)])

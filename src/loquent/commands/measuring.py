@@ -331,7 +331,7 @@ def bench(
     """
     from loquent.bench.rows import print_rows
     from loquent.bench.run import MEASUREMENTS, run
-    from loquent.portrait import find_device
+    from loquent.devices import find_device
 
     print_rows(run(only or MEASUREMENTS, repeats=repeats, size=size, results=json, device=find_device(device)))
     return 0
