@@ -18,8 +18,8 @@ from rich.table import Table
 from loquent import __version__
 from loquent.bench.clock import Case, Figures
 from loquent.compilation import n_kernel_threads
-from loquent.errors import InputError
 from loquent.devices import device_name
+from loquent.errors import InputError
 from loquent.storage import check_file_place, write_bytes
 
 FORMAT = "loquent.bench"
