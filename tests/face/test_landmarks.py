@@ -1,5 +1,8 @@
 """Landmark detection on real clips (skipped without them), on the actor, and on pictures without a face."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -11,12 +14,13 @@ import pytest
 from loquent.actor.scene import Actor
 from loquent.actor.script import make_script
 from loquent.errors import InputError
-from loquent.face import indices, landmarks
+from loquent.face import indices, landmarks, mesh
 from loquent.face.blink import eye_closure
 from loquent.face.head_pose import fit_head_pose, prior_focal
 from loquent.face.landmarks import LandmarkDetector, detect_all
 from loquent.face.lips import lip_opening
 from loquent.face.mesh import Face
+from loquent.face.quiet import quiet_stderr
 from loquent.geometry.cameras import Camera
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
@@ -118,6 +122,22 @@ def test_detection_is_silent_and_repeatable(
 ) -> None:
     one, two = detect_all(acted[0][:4]), detect_all(acted[0][:4])
     np.testing.assert_array_equal(one.points_px, two.points_px)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_graph_that_starts_while_its_maker_waits_is_silent(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MediaPipe's threads start the graph, with notices, while other programs may keep ours from going on."""
+
+    @contextmanager
+    def then_kept_waiting() -> Iterator[None]:
+        with quiet_stderr():
+            yield
+        time.sleep(0.5)
+
+    monkeypatch.setattr(mesh, "quiet_stderr", then_kept_waiting)
+    mesh.WheelGraph(is_tracking=True, max_faces=1).close()
     assert capfd.readouterr().err == ""
 
 

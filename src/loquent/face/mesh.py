@@ -42,7 +42,12 @@ class Face:
 
 
 class FaceGraph(ABC):
-    """A MediaPipe graph that finds faces and is silent: its threads write notices when it is made and first follows a face."""
+    """A MediaPipe graph that finds faces and is silent.
+
+    It writes notices while it starts, which its threads do after the constructor has returned, and on the first picture with
+    a face. A picture is done only when all threads are idle, so a blank one, inside the silence in which the graph is made,
+    waits for the start.
+    """
 
     def __init__(self) -> None:
         self._has_found = False
@@ -66,8 +71,9 @@ class FaceGraph(ABC):
     def _find(self, image: np.ndarray) -> list[Face]:
         """Run the graph on one picture."""
 
-    def _warm_up(self) -> None:
-        self(np.zeros((64, 64, 3), np.uint8))
+    def _await_start(self) -> None:
+        """Run the graph on a blank picture; in the same silence that it was made in."""
+        self._find(np.zeros((64, 64, 3), np.uint8))
 
 
 class WheelGraph(FaceGraph):
@@ -81,7 +87,7 @@ class WheelGraph(FaceGraph):
             self._graph = mediapipe.solutions.face_mesh.FaceMesh(
                 static_image_mode=not is_tracking, max_num_faces=max_faces, refine_landmarks=True
             )
-        self._warm_up()
+            self._await_start()
 
     def _find(self, image: np.ndarray) -> list[Face]:
         found = self._graph.process(image).multi_face_landmarks or []
@@ -96,6 +102,8 @@ class TaskGraph(FaceGraph):
 
     def __init__(self, task_file: Path, is_tracking: bool, max_faces: int) -> None:
         super().__init__()
+        self._is_tracking = is_tracking
+        self._time_ms = 0
         with quiet_stderr():
             import mediapipe
             from mediapipe.tasks.python import BaseOptions, vision
@@ -111,9 +119,7 @@ class TaskGraph(FaceGraph):
                     output_face_blendshapes=True,
                 )
             )
-        self._is_tracking = is_tracking
-        self._time_ms = 0
-        self._warm_up()
+            self._await_start()
 
     def _find(self, image: np.ndarray) -> list[Face]:
         picture = self._new_picture(image_format=self._rgb, data=image)
