@@ -55,7 +55,6 @@ def grid_train(person: Person) -> Case:
 
 def torso_grid_train(person: Person) -> Case:
     """The torso's grid over the picture plane, with the gradients of its table and of the places, which it moves."""
-    assert TORSO_STAGE is not None
     layout = ErNerfTorsoConfig().grid
     points = (torch.rand(TORSO_STAGE.pixels, 2, generator=torch.Generator().manual_seed(1)) * 1.6 - 0.8).to(
         person.device

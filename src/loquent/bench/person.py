@@ -37,6 +37,7 @@ STEPS = GRID_INTERVAL
 """Steps of a call: one of them updates the occupancy, as in training."""
 WARM_UP_STEPS = 256
 """Steps before anything is measured: after some 80 of them empty space is given up."""
+assert QUICK.torso is not None
 HEAD_STAGE, TORSO_STAGE = QUICK.head[0], QUICK.torso
 
 
@@ -45,7 +46,6 @@ class Person:
 
     def __init__(self, folder: Path, size: int, device: torch.device, steps: int = WARM_UP_STEPS) -> None:
         """Writes a clip of `size` x `size` pixels into `folder` and trains on it, each for `steps` steps."""
-        assert TORSO_STAGE is not None
         self.device = device
         self.clip = make_tiny_clip(folder, size=size)
         frames = tuple(self.clip.train_frames)
@@ -115,7 +115,6 @@ def head_step(person: Person) -> Case:
 
 def torso_step(person: Person) -> Case:
     """Training the torso."""
-    assert TORSO_STAGE is not None
     return _steps(
         person.torso, lambda: person.torso.step(TORSO_STAGE, 0.5)["loss"], f"{TORSO_STAGE.pixels} pixels", person
     )
