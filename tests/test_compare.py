@@ -156,7 +156,20 @@ def other_voice(sound: str) -> OtherVoice:
         for name, sync in (("person", 7.1), ("head", 5.25))
     )
     person = LipRange(0.01, 0.15, 0.0, 0.2)
-    return OtherVoice("tiny", sound, "heard", 2.0, 32, 32, person, rows, "cpu", 1, ("a note",), {"FID": "it is away"})
+    return OtherVoice(
+        rows=rows,
+        notes=("a note",),
+        missing={"FID": "it is away"},
+        clip="tiny",
+        sound=sound,
+        phones="heard",
+        seconds=2.0,
+        height=32,
+        width=32,
+        person=person,
+        device="cpu",
+        n_threads=1,
+    )
 
 
 def test_another_sound_adds_table_2_and_is_measured_once(

@@ -86,12 +86,13 @@ class HeadTrainer(Learner[HeadField, VisibilityGrid | OccupancyGrid]):
         follows_samples = stage.samples > 0 and stage.patch == 0
         n_rays = self.n_rays if follows_samples else stage.rays
         batch = self.rays.draw(stage, n_rays, self.n_steps, self.generator)
-        condition = self._condition(stage, batch.frames)
         if isinstance(self.field, PlacingHead):
+            condition = self._condition(stage, batch.frames)
             coarse = self._place(self.field, batch, condition)
             samples = coarse.samples
         else:
             coarse, samples = None, self._march(batch)
+            condition = self._condition(stage, batch.frames)
         terms, mean_error = self._losses(stage, progress, batch, samples, condition)
         if coarse is not None:  # the network that placed the samples learns from the picture it saw itself
             pixels = coarse.colour + (1 - coarse.opacity)[:, None] * batch.behind

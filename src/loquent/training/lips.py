@@ -44,8 +44,8 @@ class LipFit:
     """Out-of-fold correlation of each coefficient, drift removed."""
     gain: tuple[float, ...]
     """By how much the prediction of each coefficient is enlarged. The least squared error is reached by moving less than lips
-    do, the less the less is known, and people see that. With a share s of the real motion and a correlation r, the
-    gain is 1 + r (1/s - 1): whole where the prediction is right, none where it is noise."""
+    do, the less the less is known, and people see that. A prediction with a share s of the real motion and a correlation r is
+    brought to the share s^(1 - r): to all of it where it is right, to no more than it has where it is noise."""
 
 
 def fit_lip_predictor(
@@ -166,5 +166,5 @@ def _ridge_weights(inputs: np.ndarray, wanted: np.ndarray, strengths: np.ndarray
 def _gain(predicted: np.ndarray, wanted: np.ndarray, correlations: np.ndarray) -> np.ndarray:
     """See `LipFit.gain`; one for each coefficient."""
     share = predicted.std(axis=0) / np.maximum(wanted.std(axis=0), 1e-12)
-    gain: np.ndarray = 1 + correlations.clip(0, 1) * (1 / np.maximum(share, 1e-6) - 1)
+    gain: np.ndarray = np.maximum(share, 1e-6) ** -correlations.clip(0, 1)
     return gain.clip(1, LARGEST_GAIN)
