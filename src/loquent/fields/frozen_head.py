@@ -4,8 +4,7 @@ What a frame fixes is worked into the matrices beforehand:
 
 * audio ⊙ attention is linear in the attention's hidden layer, so both fold into one 64 x 64 matrix;
 * the first layers of both attentions read the same plane features: one product;
-* nothing is nonlinear between the density net's last layer and the colour net's first: they merge;
-* the colour net's share of direction and appearance code is one row per ray, not per sample.
+* the last layers merge (`folded_output.py`).
 """
 
 import torch
@@ -13,8 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from loquent.fields.er_nerf import ErNerfHead
+from loquent.fields.folded_output import FoldedOutput
 from loquent.fields.head import HeadCondition, bounded_colour
-from loquent.ops.directions import spherical_harmonics
 
 BLOCK = 8192
 """Samples that go through all layers before the next are touched: their activations stay in the cache."""
@@ -36,10 +35,6 @@ class FrozenHead:
             from_features, from_audio, from_eye = torch.split(
                 density_in, [n_features, n_audio, head.config.eye_width], dim=1
             )
-            n_code = head.config.code_width
-            n_geometry = len(density_out) - 1
-            n_harmonics = colour_in.shape[1] - n_geometry - n_code
-            from_direction, from_geometry, from_code = torch.split(colour_in, [n_harmonics, n_geometry, n_code], dim=1)
 
             audio = (from_audio * condition.audio) @ attention_out
             self._n_attention = len(attention_in)
@@ -49,12 +44,7 @@ class FrozenHead:
             self._density_in = from_features.clone()
             self._conditioned = torch.cat([audio, from_eye * condition.eye], dim=1)
             self._density_hidden = density_hidden.clone()
-            self._density_out = density_out[0].clone()
-            self._colour_hidden = from_geometry @ density_out[1:]
-            self._colour_out = colour_out.clone()
-            self._from_direction = from_direction.clone()
-            self._from_code = condition.code @ from_code.t()
-        self._rays: tuple[Tensor, Tensor] | None = None
+            self._output = FoldedOutput(density_out, colour_in, colour_out, condition.code)
 
     @torch.inference_mode()
     def __call__(
@@ -64,23 +54,15 @@ class FrozenHead:
         ray_ids: Int[Tensor, "samples"],
     ) -> tuple[Float[Tensor, "samples"], Float[Tensor, "samples 3"]]:
         """Density and colour of samples; arguments as in :meth:`ErNerfHead.forward`, with directions once per ray."""
-        per_ray = self._along(directions)
         density = positions.new_empty(len(positions))
         colour = positions.new_empty(len(positions), 3)
         for first in range(0, len(positions), BLOCK):
             block = slice(first, first + BLOCK)
             hidden = self._density_features(positions[block])
-            torch.exp(hidden @ self._density_out, out=density[block])
-            shade = per_ray.index_select(0, ray_ids[block]).addmm_(hidden, self._colour_hidden.t()).relu_()
-            colour[block] = bounded_colour(shade @ self._colour_out.t())
+            log_density, shade = self._output(hidden, directions, ray_ids[block])
+            torch.exp(log_density, out=density[block])
+            colour[block] = bounded_colour(shade)
         return density, colour
-
-    def _along(self, directions: Float[Tensor, "rays 3"]) -> Float[Tensor, "rays 64"]:
-        """The colour net's share of each ray's direction, kept while the same rays are asked again and again."""
-        if self._rays is None or self._rays[0] is not directions:
-            along = torch.addmm(self._from_code, spherical_harmonics(directions), self._from_direction.t())
-            self._rays = (directions, along)
-        return self._rays[1]
 
     def _density_features(self, positions: Tensor) -> Tensor:
         """Last hidden layer of the density net [samples, 64]."""

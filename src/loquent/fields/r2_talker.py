@@ -25,6 +25,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from loquent.fields.folded_output import FoldedOutput
 from loquent.fields.head import GEOMETRY, HARMONICS, HeadCondition, HeadConfig, HeadField, HeadSamples, per_sample
 from loquent.nn.exponential import safe_exponential
 from loquent.nn.grid import GridEncoder
@@ -191,14 +192,7 @@ class FoldedR2Talker:
             self._first_bias = shifts[0] + from_eye
             self._second, self._second_bias = second, shifts[1].clone()
             colour_in, colour_out = head.colour_net.weights
-            from_direction, from_geometry, from_code = torch.split(
-                colour_in, [HARMONICS, GEOMETRY, head.config.code_width], dim=1
-            )
-            self._density_out = last[0].clone()
-            self._colour_hidden = from_geometry @ last[1:]  # nothing is nonlinear between the two layers
-            self._from_direction = from_direction.clone()
-            self._from_code = condition.code @ from_code.t()
-            self._colour_out = colour_out.clone()
+            self._output = FoldedOutput(last, colour_in, colour_out, condition.code)
 
     @torch.inference_mode()
     def __call__(
@@ -211,6 +205,5 @@ class FoldedR2Talker:
         features: Tensor = self._grid(positions)
         hidden = torch.addmm(self._first_bias, features, self._first.t()).relu_()
         hidden = torch.addmm(self._second_bias, hidden, self._second.t()).relu_()
-        along = torch.addmm(self._from_code, spherical_harmonics(directions), self._from_direction.t())
-        shade = along.index_select(0, ray_ids).addmm_(hidden, self._colour_hidden.t()).relu_()
-        return (hidden @ self._density_out).exp(), (shade @ self._colour_out.t()).sigmoid()
+        log_density, shade = self._output(hidden, directions, ray_ids)
+        return log_density.exp(), shade.sigmoid()

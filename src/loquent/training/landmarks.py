@@ -31,10 +31,6 @@ class TrainingLandmarks:
         """Those of the frames around each frame, held-out frames left out."""
         return track_windows(self.landmarks, self.frame_ids)
 
-    def windows_of(self, generated: Float[Tensor, "frames points 3"]) -> Float[Tensor, "frames window points 3"]:
-        """The same of landmarks that a generator made of these frames' sound, kept near the measured ones."""
-        return track_windows(torch.from_numpy(self.basis.limited(generated.numpy())), self.frame_ids)
-
     @property
     def digest(self) -> str:
         """SHA-256 of the landmarks: which they were."""

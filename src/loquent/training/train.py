@@ -176,11 +176,7 @@ class _Run:
 
     def _predicted(self) -> Float[Tensor, "frames ..."] | None:
         """What sound alone would give in their place, by a fit that never saw the frame's neighbourhood."""
-        if self.lips is not None:
-            return self.lips.out_of_fold[list(self.frames)]
-        if self.landmarks is not None and self.generator is not None:
-            return self.landmarks.windows_of(self.generator.out_of_fold)[list(self.frames)]
-        return None
+        return self.lips.out_of_fold[list(self.frames)] if self.lips is not None else None
 
     def _input_sizes(self) -> dict[str, int]:
         """Sizes of :meth:`_head_inputs`, by their names in the heads' configs."""
