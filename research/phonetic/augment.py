@@ -1,6 +1,7 @@
 """Makes clean synthetic speech sound like recordings: voices, rooms, noises, music, channels, codecs and levels at random."""
 
 import numpy as np
+from scipy import fft
 from scipy.signal import resample_poly
 
 from loquent.speech.log_mel import speech_gain
@@ -82,30 +83,30 @@ def whispered(sound: np.ndarray, rng: Rng) -> np.ndarray:
 
 def through_channel(sound: np.ndarray, rng: Rng, *, room: bool, band_limited: bool, coloured: bool) -> np.ndarray:
     """Room, band limits and a microphone's colour, in one product of spectra."""
-    size = 1 << (len(sound) + SAMPLE_RATE_HZ // 2).bit_length()
-    hertz = np.fft.rfftfreq(size, 1 / SAMPLE_RATE_HZ)
+    size = fft.next_fast_len(len(sound) + SAMPLE_RATE_HZ // 2, real=True)
+    hertz = fft.rfftfreq(size, 1 / SAMPLE_RATE_HZ).astype(np.float32)
     octave = np.log2(np.maximum(hertz, 30) / 1000)
     decibels = np.zeros_like(hertz)
     if coloured:
         decibels += rng.uniform(-4, 4) * octave
         knots = np.linspace(-5.1, 3.1, 9)
-        decibels += np.interp(octave, knots, rng.normal(0, 4, len(knots)))
+        decibels += np.interp(octave, knots, rng.normal(0, 4, len(knots))).astype(np.float32)
     if band_limited:
         low, high = rng.uniform(60, 350), rng.uniform(3000, 7500)
         decibels -= 24 * np.maximum(0, np.log2(np.maximum(hertz, 1) / high)) * rng.uniform(1, 4)
         decibels -= 24 * np.maximum(0, np.log2(low / np.maximum(hertz, 1)))
-    spectrum = np.fft.rfft(sound, size) * 10 ** (np.maximum(decibels, -80) / 20)
+    spectrum = fft.rfft(sound.astype(np.float32), size) * np.float32(10) ** (np.maximum(decibels, -80) / 20)
     if room:
-        spectrum *= np.fft.rfft(_room(rng), size)
-    return np.fft.irfft(spectrum, size)[: len(sound)]
+        spectrum *= fft.rfft(_room(rng), size)
+    return fft.irfft(spectrum, size)[: len(sound)]
 
 
 def _room(rng: Rng) -> np.ndarray:
     """An impulse response: the direct sound, then noise that dies away, darker than the direct sound."""
     t60 = rng.uniform(0.1, 0.7)
-    time = np.arange(round(0.45 * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
-    tail = rng.standard_normal(len(time)) * np.exp(-6.9 * time / t60) * (time > rng.uniform(0.001, 0.015))
-    tail = np.convolve(tail, np.ones(rng.integers(1, 4)), mode="same")
+    time = np.arange(round(0.45 * SAMPLE_RATE_HZ), dtype=np.float32) / SAMPLE_RATE_HZ
+    tail = rng.standard_normal(len(time), np.float32) * np.exp(-6.9 * time / t60) * (time > rng.uniform(0.001, 0.015))
+    tail = np.convolve(tail, np.ones(rng.integers(1, 4), np.float32), mode="same")
     tail *= 10 ** (-rng.uniform(-2, 15) / 20) / (np.linalg.norm(tail) + 1e-9)
     tail[0] = 1.0
     return tail
@@ -114,11 +115,11 @@ def _room(rng: Rng) -> np.ndarray:
 def unwanted(pool: list[Utterance], rng: Rng) -> np.ndarray:
     """Noise of some colour, a crowd from `pool` if it holds anybody, music or mains hum, with a root mean square of 1."""
     kind = rng.choice(["noise", "noise", "music", "hum", *(["crowd"] if pool else [])])
-    time = np.arange(N_SAMPLES) / SAMPLE_RATE_HZ
+    time = np.arange(N_SAMPLES, dtype=np.float32) / SAMPLE_RATE_HZ
     if kind == "noise":
-        hertz = np.fft.rfftfreq(N_SAMPLES, 1 / SAMPLE_RATE_HZ)
-        spectrum = rng.standard_normal(len(hertz)) * np.exp(2j * np.pi * rng.random(len(hertz)))
-        result = np.fft.irfft(spectrum * np.maximum(hertz, 40) ** -rng.uniform(-0.3, 1.3), N_SAMPLES)
+        hertz = fft.rfftfreq(N_SAMPLES, 1 / SAMPLE_RATE_HZ).astype(np.float32)
+        spectrum = rng.standard_normal(2 * len(hertz), np.float32).view(np.complex64)
+        result = fft.irfft(spectrum * np.maximum(hertz, 40) ** -rng.uniform(-0.3, 1.3), N_SAMPLES)
         swell = np.interp(time, np.linspace(0, CROP_S, 9), rng.uniform(0.3, 1, 9))
         result *= swell if rng.random() < 0.4 else 1
     elif kind == "crowd":
@@ -126,12 +127,13 @@ def unwanted(pool: list[Utterance], rng: Rng) -> np.ndarray:
         for _ in range(rng.integers(3, 8)):
             result += np.resize(pool[rng.integers(len(pool))].waveform, N_SAMPLES)
     elif kind == "music":
-        result = np.zeros(N_SAMPLES)
+        result = np.zeros(N_SAMPLES, np.float32)
         beat = rng.uniform(0.2, 0.8)
         since = time % beat
         for _ in range(rng.integers(2, 6)):
             notes = 55 * 2 ** (rng.integers(0, 48, 32) / 12)
-            phase = 2 * np.pi * np.cumsum(notes[(time / beat).astype(int)]) / SAMPLE_RATE_HZ
+            cycles = np.cumsum(notes[(time / beat).astype(int)]) / SAMPLE_RATE_HZ
+            phase = (2 * np.pi * (cycles % 1)).astype(np.float32)
             for harmonic in range(1, rng.integers(2, 7)):
                 result += np.sin(harmonic * phase) / harmonic * np.exp(-since * rng.uniform(0, 6))
     else:

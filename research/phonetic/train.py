@@ -55,7 +55,7 @@ class Crops(Dataset):
         sound, labels = crop(pool, rng)
         sound = varied(sound, pool, rng, strength)
         inputs = heard(torch.from_numpy(sound), float(np.exp(rng.uniform(-0.17, 0.17))))
-        return mask(inputs, rng), torch.from_numpy(labels)
+        return mask(smeared(inputs, rng), rng), torch.from_numpy(labels)
 
 
 def heard(sound: Tensor, warp: float) -> Tensor:
@@ -70,6 +70,19 @@ def heard(sound: Tensor, warp: float) -> Tensor:
     share = (places - low).clamp(max=1)[:, None]
     bands = bands[low] * (1 - share) + bands[low + 1] * share
     return ((torch.log(power @ bands + POWER_FLOOR) - MEAN) / SCALE).reshape(N_STEPS, INPUT_WIDTH)
+
+
+def smeared(inputs: Tensor, rng: np.random.Generator) -> Tensor:
+    """Some sounds with energies averaged over moments, as statistical synthesisers and thrifty codecs leave them."""
+    if rng.random() >= 0.25:
+        return inputs
+    width = rng.uniform(0.5, 2.0)
+    weights = torch.exp(-0.5 * (torch.arange(-5, 6) / width).square())
+    energies = inputs.reshape(2 * N_STEPS, 1, INPUT_WIDTH // 2).permute(2, 1, 0)
+    energies = nn.functional.conv1d(
+        nn.functional.pad(energies, (5, 5), "replicate"), (weights / weights.sum())[None, None]
+    )
+    return energies.permute(2, 1, 0).reshape(N_STEPS, INPUT_WIDTH)
 
 
 def mask(inputs: Tensor, rng: np.random.Generator) -> Tensor:
