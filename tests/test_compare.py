@@ -4,15 +4,17 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from loquent import compare as comparison
 from loquent.compare import SLOW, SYSTEMS, TABLES, System, compare, with_steps
 from loquent.data.clip import Clip, write_track
-from loquent.errors import InputError
+from loquent.errors import InputError, MediaError
 from loquent.evaluation.other_voice import DrivenRow, OtherVoice
 from loquent.evaluation.visemes import LipRange, Recall, Visemes
 from loquent.fields.kinds import make_head
+from loquent.media.audio import write_wav
 from loquent.media.images import read_image
 from loquent.portrait import Portrait
 from loquent.testing import make_tiny_clip
@@ -182,8 +184,8 @@ def test_another_sound_adds_table_2_and_is_measured_once(
         return other_voice(sound.name)
 
     monkeypatch.setattr(comparison, "measure_other_voice", measure)
-    (tmp_path / "one.wav").write_bytes(b"one")
-    (tmp_path / "two.wav").write_bytes(b"two")
+    for name, level in (("one", 0.1), ("two", 0.2)):
+        write_wav(tmp_path / f"{name}.wav", np.full(32_000, level, np.float32), 16_000)
     out, names = tmp_path / "out", ("er_nerf", "mlp_concat")
     compare(clip, out, small(QUICK), names, device="cpu")
     assert "Table 2" not in (out / "compare.md").read_text()
@@ -208,5 +210,8 @@ def test_another_sound_adds_table_2_and_is_measured_once(
     assert [name for _, name in asked[2:]] == ["two.wav", "two.wav"], "another sound is measured anew"
     with pytest.raises(InputError, match="belongs to --drive"):
         compare(clip, out, small(QUICK), names, phones=tmp_path / "one.wav")
-    with pytest.raises(InputError, match="does not exist"):
-        compare(clip, out, small(QUICK), names, drive=tmp_path / "none.wav")
+    (tmp_path / "text.wav").write_text("no sound")
+    for wrong in ("none.wav", "text.wav"):
+        with pytest.raises(MediaError, match=wrong):
+            compare(clip, tmp_path / "untouched", small(QUICK), names, drive=tmp_path / wrong)
+    assert not (tmp_path / "untouched").exists(), "refused before anything was trained"

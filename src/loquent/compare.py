@@ -17,7 +17,7 @@ from typing import Any
 from loquent.data.clip import Clip
 from loquent.errors import InputError
 from loquent.evaluation.evaluate import evaluate
-from loquent.evaluation.other_voice import measure_other_voice
+from loquent.evaluation.other_voice import measure_other_voice, read_speech
 from loquent.portrait import Portrait
 from loquent.progress import Progress
 from loquent.storage import atomic_path, file_digest, write_bytes, write_json
@@ -200,7 +200,8 @@ def compare(
         One record a system: settings, steps and all figures.
 
     Raises:
-        InputError: an unknown system, or `folder` holds an unfinished run with other settings.
+        InputError: an unknown system, phones that do not fit, or `folder` holds an unfinished run with other settings.
+        MediaError: `drive` cannot be read.
         ClipError: a file of the clip is damaged.
         DivergenceError: a training did not converge.
     """
@@ -211,9 +212,8 @@ def compare(
         raise InputError(f"--held-out must be a number of frames, or 0 for all of them, but is {held_out}.")
     if drive is None and phones is not None:
         raise InputError("--phones belongs to --drive SOUND: without it nothing but the clip's own sound is heard.")
-    for file in (drive, phones):
-        if file is not None and not file.is_file():
-            raise InputError(f"The file {file} does not exist. Name another, or leave it out.")
+    if drive is not None:
+        read_speech(drive, phones)  # what is wrong with them must not come up after hours of training
     if folder.exists() and not folder.is_dir():
         raise InputError(f"A comparison is written into a folder, but {folder} is a file. Name another place.")
     records = []

@@ -76,6 +76,18 @@ class OtherVoice(Figures[DrivenRow]):
     """Threads PyTorch used."""
 
 
+def read_speech(sound: Path, phones: Path | None) -> tuple[Float[np.ndarray, "samples"], Phones]:
+    """The waveform of `sound`, and when which phone is spoken in it: as `phones` says, or as the phonetic encoder hears it.
+
+    Raises:
+        InputError: a file is missing or cannot be read, or the phones belong to another sound.
+    """
+    waveform = read_waveform(sound)
+    spoken = hear_phones(waveform) if phones is None else read_phones(phones)
+    _check_length(waveform.size / SAMPLE_RATE_HZ, spoken, sound)
+    return waveform, spoken
+
+
 def measure_other_voice(
     portrait: Portrait,
     clip: Clip,
@@ -110,10 +122,8 @@ def measure_other_voice(
     """
     held_out.check_pictures(portrait, clip, settings)
     held_out.check_places(sheet, frames_dir)
-    waveform = read_waveform(sound)
-    spoken = hear_phones(waveform) if phones is None else read_phones(phones)
+    waveform, spoken = read_speech(sound, phones)
     seconds = waveform.size / SAMPLE_RATE_HZ
-    _check_length(seconds, spoken, sound)
     features = extract(portrait.speech_kind, waveform, SAMPLE_RATE_HZ)
     n_frames = math.ceil(seconds * FPS)
     is_silent = silent_frames(waveform, SAMPLE_RATE_HZ, np.arange(n_frames), FPS)
