@@ -3,7 +3,7 @@
 import errno
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from loquent.nn.lip_predictor import STEPS_BEFORE, WINDOW_STEPS, LipPredictor
 from loquent.portrait import Portrait
 from loquent.portrait_file import VERSION
 from loquent.rendering.torso import TorsoOccupancy
-from loquent.speech.kinds import extract
+from loquent.speech.kinds import extract, speech_kind
 from loquent.speech.windows import frame_windows
 from loquent.testing import make_random_portrait, make_tiny_clip
 
@@ -85,6 +85,12 @@ def cut_in_half(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def speech_facts(name: str, version: int | None) -> dict[str, object]:
+    """A kind of features as portraits describe it, of another version, or as before there were versions."""
+    facts = {**asdict(speech_kind(name)), "version": version}
+    return {key: value for key, value in facts.items() if value is not None}
+
+
 def other_width(path: Path) -> None:
     change(path, {"speech": {"name": "log_mel", "rate_hz": 50, "width": 99, "look_ahead_s": 0.02}})
 
@@ -107,6 +113,11 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "longer windows": (lambda path: change(path, {"version": 2}), "Train it again"),
     "future": (lambda path: change(path, {"version": VERSION + 1}), "Update Loquent"),
     "unknown speech": (lambda path: change(path, {"speech": {"name": "whale_song"}}), "whale_song"),
+    "earlier speech": (lambda path: change(path, {"speech": speech_facts("phonetic", version=1)}), "train it again"),
+    "speech of a file that knew no versions": (
+        lambda path: change(path, {"speech": speech_facts("phonetic", version=None)}),
+        "version 1 of the speech features phonetic",
+    ),
     "other speech": (other_width, "speech features"),
     "no background": (lambda path: change(path, drop="background"), "lacks 'background'"),
     "no head tables": (lambda path: change(path, drop="head.planes.tables"), "planes.tables"),

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from loquent.devices import find_device
-from loquent.errors import InputError
+from loquent.errors import InputError, PortraitError
 from loquent.face.canonical_landmarks import LandmarkBasis
 from loquent.fields.head import HeadCondition, HeadField, SpeechHeadConfig
 from loquent.fields.kinds import describe_field, freeze, make_head, make_torso, placement
@@ -94,12 +94,14 @@ class Portrait:
             device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for the best there is.
 
         Raises:
-            PortraitError: the file is missing, damaged, of another kind, or from a newer Loquent.
+            PortraitError: the file is missing, damaged, of another kind, from a newer Loquent, or listens to speech features
+                that are computed otherwise now.
             InputError: the device is not there.
         """
         wanted = find_device(device)
         facts, tensors = read_portrait_file(path)
         with telling_damage(path):
+            _check_speech(path, facts["speech"])
             portrait = _assemble(facts, tensors)
         return portrait.to(wanted)
 
@@ -364,6 +366,19 @@ def _field(head: HeadField, condition: HeadCondition) -> Field:
     return ask
 
 
+def _check_speech(path: Path, stored: dict[str, Any]) -> None:
+    """See that the features the portrait learned from are those that are computed here."""
+    kind = asdict(speech_kind(stored["name"]))
+    stored = {"version": 1, **stored}  # files did not say before there was a second version
+    if stored["version"] != kind["version"]:
+        raise PortraitError(
+            f"The portrait {path} listens to version {stored['version']} of the speech features {stored['name']}; this Loquent "
+            f"computes version {kind['version']}. Prepare its clip again, which only measures what is new, and train it again."
+        )
+    if stored != json.loads(json.dumps(kind)):
+        raise ValueError(f"it was trained on speech features {stored}, but {kind} are what is computed now")
+
+
 def _assemble(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Portrait:
     def part(prefix: str) -> dict[str, Tensor]:
         return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
@@ -382,10 +397,6 @@ def _assemble(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Portrait:
     cells = round((tensors["occupied"].numel() * 8) ** (1 / 3))
     march = facts["march"]
     kind = speech_kind(facts["speech"]["name"])
-    if facts["speech"] != json.loads(json.dumps(asdict(kind))):
-        raise ValueError(
-            f"it was trained on speech features {facts['speech']}, but {asdict(kind)} are what is computed now"
-        )
     return Portrait(
         head=head.requires_grad_(False).eval(),
         torso=torso.requires_grad_(False).eval() if torso else None,

@@ -8,10 +8,17 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
-from loquent.data.clip import Clip, ClipInfo, ClipTrack, default_train_count, write_info, write_track
+from loquent.data.clip import (
+    Clip,
+    ClipInfo,
+    ClipTrack,
+    default_train_count,
+    write_info,
+    write_speech_features,
+    write_track,
+)
 from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
 from loquent.fields.torso_follow import TorsoFollow
@@ -24,7 +31,6 @@ from loquent.nn.lip_predictor import WINDOW_STEPS, LipPredictor
 from loquent.portrait import Portrait
 from loquent.rendering.torso import TorsoOccupancy
 from loquent.speech.kinds import speech_kind
-from loquent.storage import write_bytes
 
 
 def assert_values_match(
@@ -156,7 +162,7 @@ def make_tiny_clip(folder: Path, *, n_frames: int = 11, size: int = 32, seed: in
         write_image(folder / "mattes" / f"{k:06d}.png", matte)
         write_image(folder / "torso" / f"{k:06d}.png", layer)
     write_wav(folder / "sound.wav", generator.standard_normal(steps * 320).astype(np.float32) * 0.1, SAMPLE_RATE_HZ)
-    write_bytes(folder / "speech" / "log_mel.safetensors", save({"features": torch.from_numpy(features)}))
+    write_speech_features(folder / "speech" / "log_mel.safetensors", "log_mel", torch.from_numpy(features))
     expression = torch.from_numpy(np.stack([opening, np.roll(opening, 1)], axis=1)).float()
     track = ClipTrack(
         frame_ids,

@@ -11,7 +11,15 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from loquent.data.clip import Clip, ClipInfo, ClipTrack, default_train_count, write_info, write_track
+from loquent.data.clip import (
+    Clip,
+    ClipInfo,
+    ClipTrack,
+    default_train_count,
+    write_info,
+    write_speech_features,
+    write_track,
+)
 from loquent.data.findings import Finding
 from loquent.errors import ClipError
 from loquent.media.audio import write_wav
@@ -48,6 +56,17 @@ def folder(tmp_path: Path) -> Path:
     write_wav(tmp_path / "sound.wav", np.zeros(7 * 640, np.float32), 16000)
     write_bytes(tmp_path / "speech/log_mel.safetensors", save({"features": torch.zeros(14, 64)}))
     return tmp_path
+
+
+def test_features_of_another_version_are_refused(folder: Path) -> None:
+    """The same name, other numbers: what a portrait learned from them would not fit what is computed when it speaks."""
+    clip, path = Clip.open(folder), folder / "speech/log_mel.safetensors"
+    assert clip.speech_features().shape == (14, 64), "files from before there were versions hold the first"
+    write_speech_features(path, "log_mel", torch.ones(14, 40))
+    assert float(clip.speech_features().mean()) == 1
+    write_bytes(path, save({"features": torch.zeros(14, 40)}, {"version": "7"}))
+    with pytest.raises(ClipError, match=r"version 7 .* computes version 1.*prepare"):
+        clip.speech_features()
 
 
 def test_what_is_written_is_read_back(folder: Path) -> None:

@@ -25,7 +25,7 @@ from typing import Any, get_origin
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
@@ -35,6 +35,7 @@ from loquent.geometry.cameras import Camera
 from loquent.media.compositing import laid_over
 from loquent.media.images import read_image
 from loquent.media.rates import FPS
+from loquent.speech.kinds import speech_kind
 from loquent.storage import TensorKind, check_frame_ids, check_tensors, write_bytes, write_json
 
 FORMAT = "loquent.clip"
@@ -227,9 +228,22 @@ class Clip:
         return laid_over(layer[..., :3], self._plate[window], layer[..., 3:])
 
     def speech_features(self) -> Float[Tensor, "steps width"]:
-        """Speech features of the whole sound, from time 0 at the kind's own rate."""
-        path = self.folder / "speech" / f"{self.info.speech_kind}.safetensors"
-        return _load_tensors(path)["features"]
+        """Speech features of the whole sound, from time 0 at the kind's own rate.
+
+        Raises:
+            ClipError: the file is damaged, or an earlier Loquent computed other features under the same name.
+        """
+        kind = speech_kind(self.info.speech_kind)
+        path = self.folder / "speech" / f"{kind.name}.safetensors"
+        features = _load_tensors(path)["features"]
+        with safe_open(path, "pt") as file:
+            version = (file.metadata() or {}).get("version", "1")
+        if version != str(kind.version):
+            raise ClipError(
+                f"{path} holds version {version} of these speech features; this Loquent computes version {kind.version}. "
+                "Run `loquent prepare` on the video again: only what is new is measured."
+            )
+        return features
 
     def _picture(self, kind: str, i: int, ending: str, channels: int) -> UInt8[np.ndarray, "height width channels"]:
         path = self.folder / kind / f"{int(self.track.frame_ids[i]):06d}{ending}"
@@ -253,6 +267,12 @@ def write_track(folder: Path, track: ClipTrack) -> None:
     # One entry only: safetensors writes several in an order that changes from run to run.
     tensors = {name: getattr(track, name).contiguous() for name in ClipTrack.__dataclass_fields__}
     write_bytes(folder / "track.safetensors", save(tensors, metadata={"format": f"{FORMAT} {VERSION}"}))
+
+
+def write_speech_features(path: Path, kind_name: str, features: Float[Tensor, "steps width"]) -> None:
+    """Write speech/<kind>.safetensors, with the kind's version."""
+    metadata = {"version": str(speech_kind(kind_name).version)}
+    write_bytes(path, save({"features": features.contiguous()}, metadata))
 
 
 def _read_info(folder: Path) -> ClipInfo:
@@ -322,4 +342,14 @@ def default_train_count(n_frames: int) -> int:
     return max(1, int(n_frames * 10 / 11))
 
 
-__all__ = ["FORMAT", "VERSION", "Clip", "ClipInfo", "ClipTrack", "default_train_count", "write_info", "write_track"]
+__all__ = [
+    "FORMAT",
+    "VERSION",
+    "Clip",
+    "ClipInfo",
+    "ClipTrack",
+    "default_train_count",
+    "write_info",
+    "write_speech_features",
+    "write_track",
+]

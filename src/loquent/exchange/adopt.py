@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Int, UInt8
-from safetensors.torch import save
 from torch import Tensor
 
 from loquent import __version__
-from loquent.data.clip import Clip, ClipInfo, ClipTrack, write_info, write_track
+from loquent.data.clip import Clip, ClipInfo, ClipTrack, write_info, write_speech_features, write_track
 from loquent.errors import InputError
 from loquent.exchange.rad_folder import RadFolder
 from loquent.face.blink import eye_closure
@@ -26,7 +25,7 @@ from loquent.media.rates import FPS, SAMPLE_RATE_HZ
 from loquent.progress import Progress
 from loquent.speech.kinds import extract
 from loquent.speech.precomputed import KIND_OF_FILE, read_precomputed
-from loquent.storage import atomic_path, remove_abandoned, write_bytes
+from loquent.storage import atomic_path, remove_abandoned
 
 _N_EXPRESSION = 8
 _MIN_TRAIN_FRAMES = _N_EXPRESSION + 1
@@ -137,4 +136,4 @@ def _write_sound(source: RadFolder, speech_kind: str, place: Path) -> None:
     if speech_kind not in features:
         features[speech_kind] = extract(speech_kind, waveform, SAMPLE_RATE_HZ)
     for kind, values in features.items():
-        write_bytes(place / "speech" / f"{kind}.safetensors", save({"features": values}))
+        write_speech_features(place / "speech" / f"{kind}.safetensors", kind, values)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32
-from safetensors.torch import save
 
+from loquent.data.clip import write_speech_features
 from loquent.face.lips import lip_opening
 from loquent.media.audio import read_waveform, write_wav
 from loquent.media.rates import FPS, SAMPLE_RATE_HZ
@@ -18,7 +18,7 @@ from loquent.prepare.sound_offset import SoundOffset, measure_sound_offset
 from loquent.prepare.sound_quality import measure_sound
 from loquent.prepare.track import TRACK, read_track_tensors
 from loquent.speech.kinds import extract, speech_kind
-from loquent.storage import write_bytes, write_json
+from loquent.storage import write_json
 
 SOUND = "sound.wav"
 OFFSET = "measured/sound_offset.json"
@@ -73,4 +73,4 @@ def read_sound_offset(path: Path) -> SoundOffset:
 def _write_speech(work: Workplace) -> None:
     kind = work.parameters["name"]
     features = extract(kind, read_waveform(work.input(SOUND)), SAMPLE_RATE_HZ)
-    write_bytes(work.output(f"speech/{kind}.safetensors"), save({"features": features.contiguous()}))
+    write_speech_features(work.output(f"speech/{kind}.safetensors"), kind, features)

@@ -24,6 +24,8 @@ class SpeechKind:
     """Numbers per step."""
     look_ahead_s: float
     """How much sound after its own time a step needs: the least delay of a live portrait."""
+    version: int = 1
+    """Counted up when the same sound gives other numbers than before: what learned from the old ones cannot hear the new."""
 
 
 class SpeechExtractor(Protocol):
@@ -43,9 +45,9 @@ KINDS = {
     kind.name: kind
     for kind in (
         SpeechKind("log_mel", rate_hz=50, width=40, look_ahead_s=0.02),
-        SpeechKind("phonetic", rate_hz=50, width=64, look_ahead_s=0.1975),
-        SpeechKind("phonetic_causal", rate_hz=50, width=64, look_ahead_s=0.0775),
-        SpeechKind("mel_phonetic", rate_hz=50, width=82, look_ahead_s=0.1975),
+        SpeechKind("phonetic", rate_hz=50, width=64, look_ahead_s=0.1975, version=2),
+        SpeechKind("phonetic_causal", rate_hz=50, width=64, look_ahead_s=0.0775, version=2),
+        SpeechKind("mel_phonetic", rate_hz=50, width=82, look_ahead_s=0.1975, version=2),
     )
 }
 """Every kind there is, by name."""
