@@ -196,7 +196,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="the corpus")
     parser.add_argument("weights", type=Path, help="the file to write, safetensors")
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=6000)
     arguments = parser.parse_args()
     train(arguments.folder, arguments.weights, arguments.steps)
 
