@@ -101,14 +101,14 @@ def evaluate(
     shuffle_sound = shuffle_sound and source == "sound"
     n_sets = 2 + len(settings) + shuffle_sound
     frames = clip.held_out_frames if most_frames is None else spread_frames(clip.held_out_frames, most_frames)
+    if source == "sound":
+        moved_by = held_out.conditions(portrait, clip, frames=frames)
+    else:
+        moved_by = held_out.landmark_conditions(portrait, clip, landmarks, frames=frames)
     with open_networks(CHEAP) as networks:
         session = _Session(clip, frames, networks, frames_dir, progress, n_sets * len(frames))
         rows = [session.measure(TRUTH, held_out.real_pictures(clip, frames), is_saved=True)]
         rows.append(session.measure(RECOMPRESSED, held_out.recompressed_pictures(clip, frames)))
-        if source == "sound":
-            moved_by = held_out.conditions(portrait, clip, frames=frames)
-        else:
-            moved_by = held_out.landmark_conditions(portrait, clip, landmarks, frames=frames)
         for setting in settings:
             seconds: list[float] = []
             pictures = held_out.rendered_pictures(portrait, clip, setting, moved_by, seconds, frames=frames)
