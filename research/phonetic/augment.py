@@ -69,11 +69,11 @@ def whispered(sound: np.ndarray, rng: Rng) -> np.ndarray:
     padded = np.pad(sound, size)
     places = np.arange(0, len(padded) - size, hop)
     frames = padded[places[:, None] + np.arange(size)] * window
-    cepstra = np.fft.irfft(np.log(np.abs(np.fft.rfft(frames)) + 1e-6))
+    cepstra = fft.irfft(np.log(np.abs(fft.rfft(frames)) + 1e-6))
     cepstra[:, 30:-29] = 0
-    envelopes = np.exp(np.fft.rfft(cepstra).real)
-    noise = np.fft.rfft(rng.standard_normal(frames.shape) * window)
-    shaped = np.fft.irfft(noise / np.sqrt(np.square(np.abs(noise)).mean()) * envelopes) * window
+    envelopes = np.exp(fft.rfft(cepstra).real)
+    noise = fft.rfft(rng.standard_normal(frames.shape) * window)
+    shaped = fft.irfft(noise / np.sqrt(np.square(np.abs(noise)).mean()) * envelopes) * window
     result = np.zeros_like(padded)
     for place, frame in zip(places, shaped, strict=True):
         result[place : place + size] += frame
@@ -152,6 +152,6 @@ def coded(sound: np.ndarray, rng: Rng) -> np.ndarray:
         return np.sign(folded) * np.expm1(np.abs(folded) * np.log(256)) / 255 * loudest
     size = 512
     frames = np.pad(sound, (0, -len(sound) % size)).reshape(-1, size)
-    spectra = np.fft.rfft(frames)
+    spectra = fft.rfft(frames)
     limit = np.quantile(np.abs(spectra), rng.uniform(0.3, 0.8), axis=1, keepdims=True)
-    return np.fft.irfft(spectra * (np.abs(spectra) > limit), size).reshape(-1)[: len(sound)]
+    return fft.irfft(spectra * (np.abs(spectra) > limit), size).reshape(-1)[: len(sound)]
