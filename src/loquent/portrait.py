@@ -244,7 +244,7 @@ class Portrait:
         if self.rest is None or len(features) == 0:
             return moved
         steps = (STEPS_PER_FRAME * frame_ids.cpu().long()).clamp(0, len(features) - 1)
-        share = resting(self.speech_kind, features)[steps].reshape(-1, *[1] * self.rest.dim())
+        share = resting(self.speech_kind, features, steps).reshape(-1, *[1] * self.rest.dim())
         return torch.lerp(moved, self.rest.expand_as(moved), share.expand_as(moved))
 
     @torch.inference_mode()

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from loquent.actor.script import make_script
 from loquent.actor.voice import speak
@@ -14,17 +15,21 @@ from loquent.speech.phonetic_net import CLASSES
 RATE_HZ = 16000
 
 
+def everywhere(features: Tensor, kind: str = "mel_phonetic") -> Tensor:
+    return resting(kind, features, torch.arange(len(features)))
+
+
 @pytest.mark.parametrize("level", [0.0, 1e-4, 1e-2])
 def test_three_seconds_of_silence_or_noise_are_rest(level: float) -> None:
     noise = (level * np.random.default_rng(0).standard_normal(3 * RATE_HZ)).astype(np.float32)
-    assert resting("mel_phonetic", extract("mel_phonetic", noise)).min() > 0.8
+    assert everywhere(extract("mel_phonetic", noise)).min() > 0.8
 
 
 def test_lips_rest_after_the_last_word_and_not_between_words() -> None:
     voice = speak(make_script(4.0, seed=3))
     loud = np.flatnonzero(np.abs(voice) > 0.02 * np.abs(voice).max())
     voice = voice[loud[0] : loud[-1]]
-    share = resting("mel_phonetic", extract("mel_phonetic", np.concatenate([voice, np.zeros(3 * RATE_HZ, np.float32)])))
+    share = everywhere(extract("mel_phonetic", np.concatenate([voice, np.zeros(3 * RATE_HZ, np.float32)])))
     n_spoken = 50 * len(voice) // RATE_HZ
     assert share[: n_spoken - 10].max() < 0.2
     assert share[n_spoken + 60 :].min() > 0.7
@@ -33,26 +38,33 @@ def test_lips_rest_after_the_last_word_and_not_between_words() -> None:
 
 def test_a_step_rests_where_all_around_is_surely_silent() -> None:
     """Against loops over the definition, with silence made up."""
-    silence = torch.rand(130, generator=torch.Generator().manual_seed(0)) * 0.3 + 0.6
-    silence[50:80] = 0.1
-    features = torch.zeros(130, len(CLASSES))
+    silence = torch.rand(330, generator=torch.Generator().manual_seed(0)) * 0.3 + 0.6
+    silence[100:130] = silence[180:200] = 0.1  # speech; then a pause of a second, more speech, and silence
+    features = torch.zeros(330, len(CLASSES))
     features[:, CLASSES.index("silence")] = silence
 
     def mean_around(values: list[float]) -> list[float]:
         reach = range(-RAMP_STEPS, RAMP_STEPS + 1)
-        return [sum(values[min(max(j + k, 0), 129)] for k in reach) / len(reach) for j in range(130)]
+        return [sum(values[min(max(j + k, 0), 329)] for k in reach) / len(reach) for j in range(330)]
 
     sure = [min(max((mean - SURE[0]) / (SURE[1] - SURE[0]), 0.0), 1.0) for mean in mean_around(silence.tolist())]
-    least = [min(sure[max(0, j - AROUND_STEPS) : j + AROUND_STEPS + 1]) for j in range(130)]
-    found = resting("phonetic", features)
-    torch.testing.assert_close(found, torch.tensor(mean_around(least)))
-    assert found[65] == 0
+    shares = [
+        sum(min(sure[max(0, j - reach) : j + reach + 1]) for reach in AROUND_STEPS) / len(AROUND_STEPS)
+        for j in range(330)
+    ]
+    wanted = torch.tensor(mean_around(shares))
+    found = everywhere(features, "phonetic")
+    torch.testing.assert_close(found, wanted)
+    assert found[115] == found[190] == 0
+    assert 0.1 < found[155] < 0.6, "half closed in a pause of a second"
     assert found[0] > 0.8
+    some = torch.tensor([152, 70, 160])
+    torch.testing.assert_close(resting("phonetic", features, some), wanted[some])
 
 
 def test_features_that_do_not_tell_never_rest() -> None:
-    assert resting("log_mel", torch.zeros(80, 40)).tolist() == [0.0] * 80
-    assert resting("mel_phonetic", torch.zeros(0, 82)).shape == (0,)
+    assert everywhere(torch.zeros(80, 40), "log_mel").tolist() == [0.0] * 80
+    assert everywhere(torch.zeros(0, 82)).shape == (0,)
 
 
 def test_the_bottleneck_determines_the_posteriors() -> None:

@@ -1,33 +1,44 @@
 """How surely nobody is speaking, and has not been for a while: where lips come to rest."""
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
 from loquent.speech.phonetic_net import CLASSES
 
-AROUND_STEPS = 37
-"""No speech from this long before a step to this long after it (0.74 s at 50 Hz). In shorter pauses people hold their lips as
-the next word wants them, or open to breathe, which their clip teaches; in longer ones they close them."""
+AROUND_STEPS = range(15, 38)
+"""How long before a step and after it nobody is to speak: lips begin to close where that is 0.3 s, and are closed where it is
+0.74 s. In short pauses people hold their lips as the next word wants them, or open to breathe, which their clip teaches."""
 RAMP_STEPS = 8
 """Half width of the means over time (0.16 s): single steps of noise are often taken for a sound, and lips close smoothly."""
 SURE = (0.3, 0.45)
 """Where the mean probability of silence begins to count as silence, and where it wholly does."""
 
 
-def resting(kind_name: str, features: Float[Tensor, "steps width"]) -> Float[Tensor, "steps"]:
-    """From 0 = somebody speaks or is about to, to 1 = nobody, for each step; whatever noise there is.
+def resting(
+    kind_name: str, features: Float[Tensor, "all_steps width"], steps: Int[Tensor, "steps"]
+) -> Float[Tensor, "steps"]:
+    """From 0 = somebody speaks or is about to, to 1 = nobody, at some steps of a sound; whatever noise there is.
 
     The phonetic network says what counts as speech; for other kinds of features nothing does, and the answer is 0. Before the
     beginning and after the end of a sound nobody speaks.
     """
-    silence = _silence(kind_name, features) if len(features) else None
+    if len(features) == 0 or len(steps) == 0:
+        return features.new_zeros(len(steps))
+    margin = AROUND_STEPS[-1] + 2 * RAMP_STEPS  # nothing farther off is looked at
+    first = max(int(steps.min()) - margin, 0)
+    silence = _silence(kind_name, features[first : int(steps.max()) + margin + 1])
     if silence is None:
-        return features.new_zeros(len(features))
+        return features.new_zeros(len(steps))
     sure = ((_mean_around(silence[None, None]) - SURE[0]) / (SURE[1] - SURE[0])).clamp(0, 1)
-    reach = 2 * AROUND_STEPS + 1
-    least = -functional.max_pool1d(functional.pad(-sure, (AROUND_STEPS, AROUND_STEPS), value=-1.0), reach, stride=1)
-    return _mean_around(least)[0, 0]
+    share = torch.stack([_least_around(sure, reach) for reach in AROUND_STEPS]).mean(dim=0)
+    return _mean_around(share)[0, 0, steps - first]
+
+
+def _least_around(values: Float[Tensor, "1 1 steps"], reach: int) -> Float[Tensor, "1 1 steps"]:
+    """Least value from `reach` steps before each step to as many after it."""
+    return -functional.max_pool1d(functional.pad(-values, (reach, reach), value=-1.0), 2 * reach + 1, stride=1)
 
 
 def _mean_around(values: Float[Tensor, "1 1 steps"]) -> Float[Tensor, "1 1 steps"]:
@@ -46,6 +57,3 @@ def _silence(kind_name: str, features: Tensor) -> Float[Tensor, "steps"] | None:
 
         return posteriors(features)[:, place]
     return None
-
-
-__all__ = ["resting"]
