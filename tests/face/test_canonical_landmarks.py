@@ -6,7 +6,7 @@ from synthetic_face import Seen, look_at, make_face
 
 from loquent.errors import InputError
 from loquent.face import indices
-from loquent.face.canonical_landmarks import LandmarkBasis, landmark_limits
+from loquent.face.canonical_landmarks import LandmarkBasis, PointSet, landmark_limits
 from loquent.face.surface import points_in_camera
 
 N_FRAMES, N_TRAIN = 130, 110
@@ -105,6 +105,23 @@ def test_the_dense_set_holds_the_68_points() -> None:
     a, b = few.of_faces(points) * few.unit, dense.of_faces(points)[:, list(indices.MESH_OF_68)] * dense.unit[0, 0]
     is_within = (np.abs(few.of_faces(points)) < 1) & (np.abs(dense.of_faces(points)[:, list(indices.MESH_OF_68)]) < 1)
     np.testing.assert_allclose(a[is_within], b[is_within], atol=1e-6)
+
+
+@pytest.mark.parametrize("points", ["68", "dense"])
+def test_eyes_and_brows_can_be_left_where_they_are(points: PointSet) -> None:
+    faces = talking(0)
+    faces[:, [159, 105]] += np.random.default_rng(1).normal(0, 0.02, (N_FRAMES, 2, 3))  # an upper lid, a brow
+    whole = LandmarkBasis.fit(faces, N_TRAIN, points)
+    basis = LandmarkBasis.fit(faces, N_TRAIN, points, has_eyes=False)
+    moved, still = whole.of_faces(faces), basis.of_faces(faces)
+    around_eyes = [basis.numbers.index(point) for point in (*indices.MESH_OF_68[17:27], *indices.MESH_OF_68[36:48])]
+    others = sorted({basis.numbers.index(point) for point in indices.MESH_OF_68} - set(around_eyes))
+    assert np.abs(moved[:, around_eyes]).max() > 0.1
+    assert not still[:, around_eyes].any()
+    assert np.array_equal(still[:, others], moved[:, others])
+    assert not basis.limited(np.ones_like(still))[:, around_eyes].any()
+    again = LandmarkBasis.from_arrays(basis.arrays())
+    assert np.array_equal(again.of_faces(faces), still)
 
 
 def test_limits_are_the_published_deviations_from_the_mean() -> None:

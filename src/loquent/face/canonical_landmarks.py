@@ -8,11 +8,11 @@ are the camera's before a face that looks straight at it: x to the picture's rig
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from loquent.errors import InputError
 from loquent.face import indices
@@ -59,7 +59,7 @@ class LandmarkBasis:
     unit: Float[np.ndarray, "points 3"]
     """Offset from there that becomes 1."""
     limit: Float[np.ndarray, "points 3"]
-    """How far from 0 landmarks that were not measured may go (SPEC 7.2)."""
+    """How far from 0 landmarks that were not measured may go (SPEC 7.2); where it is 0, measured ones stay at 0, too."""
     numbers: tuple[int, ...] = ()
     """The points' places in MediaPipe's mesh; empty for landmarks that another program measured."""
     mean_face: Float[np.ndarray, "478 3"] | None = None
@@ -72,15 +72,21 @@ class LandmarkBasis:
         n_train: int,
         points: PointSet = "68",
         scale: Scale = "one",
+        *,
+        has_eyes: bool = True,
     ) -> "LandmarkBasis":
         """Learn the basis from the first `n_train` frames of a clip's landmarks (`loquent.face.surface.points_in_camera`).
+
+        Without `has_eyes` it leaves eyes and brows where they are on the mean face.
 
         Raises:
             InputError: fewer than two frames, or landmarks that are NaN or all in one place.
         """
         face = mean_face(faces[:n_train]).astype(np.float32)
         numbers = POINT_SETS[points]
-        return _fitted(aligned_faces(faces[:n_train], face)[:, list(numbers)], scale, numbers, face)
+        basis = _fitted(aligned_faces(faces[:n_train], face)[:, list(numbers)], scale, numbers, face)
+        moves = ~_around_eyes(numbers) | has_eyes
+        return replace(basis, limit=basis.limit * moves[:, None].astype(np.float32))
 
     @classmethod
     def fit_measured(
@@ -140,7 +146,7 @@ class LandmarkBasis:
                 f"{len(self.centre)} landmarks a frame move this head, but these are {landmarks.shape[1]} a frame."
             )
         within: np.ndarray = np.clip((landmarks - self.centre) / self.unit, -1, 1)
-        return within.astype(np.float32)
+        return (within * (self.limit > 0)).astype(np.float32)
 
     def limited(self, generated: Float[np.ndarray, "frames points 3"]) -> Float[np.ndarray, "frames points 3"]:
         """Landmarks that nobody measured, kept within `limit` (SPEC 7.2)."""
@@ -153,8 +159,12 @@ def landmark_limits(numbers: tuple[int, ...]) -> Float[np.ndarray, "points 3"]:
     Axes are across, down and depth; `numbers` are the points' places in MediaPipe's mesh.
     """
     limits = np.full((len(numbers), 3), _LIMIT)
-    limits[[number in _EYES_AND_BROWS for number in numbers], :2] = _LIMIT_EYES
+    limits[_around_eyes(numbers), :2] = _LIMIT_EYES
     return limits
+
+
+def _around_eyes(numbers: tuple[int, ...]) -> Bool[np.ndarray, "points"]:
+    return np.array([number in _EYES_AND_BROWS for number in numbers])
 
 
 def _fitted(

@@ -55,7 +55,9 @@ def fit_landmarks(
     if measured is None:
         track = clip.track
         faces = points_in_camera(track.landmarks_px.numpy(), track.world_from_camera.numpy(), clip.camera)[:n_train]
-        basis = LandmarkBasis.fit(faces, n_train, preset.landmarks, preset.landmark_scale)
+        basis = LandmarkBasis.fit(
+            faces, n_train, preset.landmarks, preset.landmark_scale, has_eyes=preset.landmarks_have_eyes
+        )
         landmarks = torch.from_numpy(basis.of_faces(faces))
     else:
         if preset.landmarks != "68":

@@ -121,6 +121,9 @@ class Preset:
     coarse_to_fine: float = 0.0
     """Share of the head's training over which finer and finer levels of its grid come in; 0 = all from the start (SPEC 7.4)."""
     occupancy: Literal["density", "visibility"] = "density"
+    landmarks_have_eyes: bool = True
+    """Whether the clip's landmarks move eyes and brows, too (the paper). No sound tells how: a head that is told of both beside
+    the landmarks had better not expect it of these, or the eyes of a film stay open through every blink."""
     """What marks a cell worth sampling: its density (the paper), or the weight it ever had in a pixel (ours)."""
     max_samples: int = 16
     """Most samples of a ray."""
@@ -241,6 +244,7 @@ def r2_talker(base: Preset) -> Preset:
     )
 
 
+        landmarks_have_eyes=False,
 def r2_talker_at_once(base: Preset) -> Preset:
     """The same, without progressive optimisation."""
     return replace(r2_talker(base), name="r2_talker_at_once", coarse_to_fine=0.0)
