@@ -18,7 +18,7 @@ from loquent.errors import InputError, PortraitError
 from loquent.face.canonical_landmarks import LandmarkBasis
 from loquent.fields.head import HeadCondition, HeadField, SpeechHeadConfig
 from loquent.fields.kinds import describe_field, freeze, make_head, make_torso, placement
-from loquent.fields.plane_torso import TorsoField
+from loquent.fields.torso_field import TorsoField
 from loquent.fields.torso_follow import TorsoFollow
 from loquent.geometry.cameras import Camera, pixel_plane, pixel_rays
 from loquent.motion import Motion
@@ -283,11 +283,12 @@ class Portrait:
         """
         camera = camera or self.camera
         pose = world_from_camera.to(self.device)
+        torso = self.torso if behind is None else None
         if behind is None:
-            plate = self.plate(camera) if background is None else background
-            picture = self._torso_over_plate(pose, camera, plate.to(self.device).reshape(-1, 3))
-        else:
-            picture = behind.to(self.device).reshape(-1, 3).clone()
+            behind = self.plate(camera) if background is None else background
+        picture = behind.to(self.device).reshape(-1, 3).clone()
+        if torso is not None and not torso.is_in_front:
+            picture = self._with_torso(torso, picture, pose, camera, condition)
         if self.march.rounds == "original":  # its rounds depend on the number of all rays
             region = Region(0, camera.height, 0, camera.width)
         else:
@@ -306,6 +307,8 @@ class Portrait:
             )
             flat = rows * camera.width + columns
             picture[flat] = head_over(rendered.colour, rendered.opacity, picture[flat])
+        if torso is not None and torso.is_in_front:
+            picture = self._with_torso(torso, picture, pose, camera, condition)
         return picture.clamp_(0, 1).reshape(camera.height, camera.width, 3).cpu()
 
     def eye_condition(self, eye: Float[Tensor, "*frames 2"]) -> Float[Tensor, "*frames eye_width"]:
@@ -333,23 +336,26 @@ class Portrait:
             plate = cv2.resize(plate, (camera.width, camera.height), interpolation=method)
         return torch.from_numpy(np.ascontiguousarray(plate)).float() / 255
 
-    def _torso_over_plate(
-        self, pose: Float[Tensor, "4 4"], camera: Camera, plate: Float[Tensor, "pixels 3"]
+    def _with_torso(
+        self,
+        field: TorsoField,
+        picture: Float[Tensor, "pixels 3"],
+        pose: Float[Tensor, "4 4"],
+        camera: Camera,
+        condition: Float[Tensor, "condition_width"],
     ) -> Float[Tensor, "pixels 3"]:
-        field = self.torso
-        if field is None:
-            return plate.clone()
+        """The torso over `picture`."""
         flat = torch.arange(camera.height * camera.width, device=self.device)
         seen = pixel_plane(flat // camera.width, flat % camera.width, camera)
         coordinates = self.torso_follow(seen, pose[None])
-        code = field.test_code(1)
+        code, lips = field.test_code(1), condition.to(self.device)[None]
 
         def torso(plane: Tensor) -> tuple[Tensor, Tensor]:
-            shown = field(plane, pose[None], code)
+            shown = field(plane, pose[None], code, lips=lips)
             return shown.alpha, shown.colour
 
         alpha, colour = render_torso(torso, coordinates, self.torso_occupancy)
-        return torso_over(alpha, colour, plate)
+        return torso_over(alpha, colour, picture)
 
     @cached_property
     def _occupied_box(self) -> Box:

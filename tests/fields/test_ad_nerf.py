@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from nerf_by_hand import NerfByHand
 from scipy import stats
 from torch import Tensor
 
@@ -14,8 +15,9 @@ from loquent.data.clip import Clip
 from loquent.data.frame_store import FrameStore
 from loquent.errors import InputError
 from loquent.evaluation.evaluate import evaluate
-from loquent.fields import ad_nerf
-from loquent.fields.ad_nerf import AdNerfConfig, AdNerfHead, draw_places, even_places
+from loquent.fields import conditioned_nerf
+from loquent.fields.ad_nerf import AdNerfConfig, AdNerfHead
+from loquent.fields.conditioned_nerf import draw_places, even_places
 from loquent.fields.head import HeadCondition
 from loquent.fields.kinds import describe_field, freeze, make_head, placement
 from loquent.fields.rad_nerf import RadNerfConfig, RadNerfHead
@@ -79,59 +81,6 @@ def rendered(head: AdNerfHead, origins: Tensor, directions: Tensor, condition: H
     return placed, render_samples(field, placed.samples, directions, chunk=64)
 
 
-class ByHand:
-    """The method from SPEC 6.2, ray by ray in float64, with the background as the colour of an endless last sample."""
-
-    def __init__(self, head: AdNerfHead) -> None:
-        self.config = head.config
-        self.weights = {name: value.detach().double().requires_grad_() for name, value in head.named_parameters()}
-
-    def colours(self, origin: Tensor, direction: Tensor, audio: Tensor, behind: Tensor) -> tuple[Tensor, Tensor]:
-        config = self.config
-        reach = float(origin.norm())
-        z = np.linspace(reach - 4 * config.near_m, reach + 4 * config.far_m, config.n_coarse)
-        coarse, weights = self.pixel("coarse", z, origin, direction, audio, behind)
-        share = weights[1:-1] + 1e-5
-        cdf = np.concatenate([[0], np.cumsum(share / share.sum())])
-        drawn = np.interp(np.linspace(0, 1, config.n_fine), cdf, (z[1:] + z[:-1]) / 2)
-        fine, _ = self.pixel("fine", np.sort(np.concatenate([z, drawn])), origin, direction, audio, behind)
-        return coarse, fine
-
-    def pixel(
-        self, network: str, z: np.ndarray, origin: Tensor, direction: Tensor, audio: Tensor, behind: Tensor
-    ) -> tuple[Tensor, np.ndarray]:
-        steps, light = [*np.diff(z) / 4, 1e10], torch.ones((), dtype=torch.float64)
-        pixel, weights = torch.zeros(3, dtype=torch.float64), []
-        for i, (place, step) in enumerate(zip(z, steps, strict=True)):
-            density, colour = self.sample(network, (origin + place * direction) / 4, direction, audio)
-            alpha = 1 - torch.exp(-(density.relu() + 1e-6) * step)
-            pixel = pixel + light * alpha * (behind if i == len(z) - 1 else colour.sigmoid())
-            weights.append(float((light * alpha).detach()))
-            light = light * (1 - alpha)
-        return pixel, np.array(weights)
-
-    def sample(self, network: str, metres: Tensor, direction: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
-        def layer(name: str, values: Tensor) -> Tensor:
-            return self.weights[f"{network}.{name}.weight"] @ values + self.weights[f"{network}.{name}.bias"]
-
-        inputs = torch.cat([waves(metres, 10), audio])
-        hidden = inputs
-        for i in range(8):
-            hidden = layer(f"trunk.{i}", torch.cat([inputs, hidden]) if i == 5 else hidden).relu()
-        density = layer("density_layer", hidden)[0]
-        shade = torch.cat([hidden, waves(direction, 4)])
-        for i in range(3):
-            shade = layer(f"view_net.{i}", shade).relu()
-        return density, layer("colour_layer", shade)
-
-
-def waves(values: Tensor, octaves: int) -> Tensor:
-    parts = [values]
-    for octave in range(octaves):
-        parts += [(2**octave * values).sin(), (2**octave * values).cos()]
-    return torch.cat(parts)
-
-
 def test_its_size_is_the_published_one() -> None:
     head = AdNerfHead(AdNerfConfig())
     never_used = 2 * (256 * 256 + 256)  # the original's "feature" layer of both networks
@@ -152,7 +101,7 @@ def test_pixels_and_gradients_equal_those_worked_by_hand() -> None:
     )  # [networks, rays, channels]
     assert 0.2 < float(fine.opacity.detach().mean()) < 0.98, "neither nothing nor a wall"
 
-    hand = ByHand(head)
+    hand = NerfByHand(head, head.config)
     audio = condition.audio[0].double()
     wanted = torch.stack(
         [
@@ -229,7 +178,7 @@ def test_what_renders_is_what_trains_and_only_a_few_rays_are_held_at_once(monkey
     torch.testing.assert_close(whole.colour, trained.colour, rtol=0, atol=1e-3)
     torch.testing.assert_close(whole.opacity, trained.opacity, rtol=0, atol=1e-3)
     monkeypatch.setattr(render, "PLACED_RAYS", 5)
-    monkeypatch.setattr(ad_nerf, "BLOCK", 7)
+    monkeypatch.setattr(conditioned_nerf, "BLOCK", 7)
     in_parts = picture()
     torch.testing.assert_close(in_parts.colour, whole.colour)
     torch.testing.assert_close(in_parts.depth, whole.depth)

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig, TorsoPixels
+from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
+from loquent.fields.torso_field import TorsoPixels
 from loquent.testing import assert_values_match
 
 FRONTAL = [[0.0, -1.0, 0.0, 0.0], [0.0, 0.0, -1.0, 2.8], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
@@ -108,7 +109,7 @@ def test_one_frame_needs_no_frame_of_pixel() -> None:
 def test_every_parameter_receives_a_gradient() -> None:
     torso = lively_torso()
     shown: TorsoPixels = torso(torch.rand(200, 2) * 2 - 1, some_poses(2), torso.codes[:2], torch.arange(200) % 2)
-    (shown.alpha.sum() + shown.colour.square().sum() + torso.anchor_weight_loss()).backward()
+    (shown.alpha.sum() + shown.colour.square().sum() + torso.regulariser()).backward()
     for name, parameter in torso.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().max() > 0, name
@@ -116,10 +117,10 @@ def test_every_parameter_receives_a_gradient() -> None:
 
 def test_anchor_weight_loss_is_zero_at_the_start() -> None:
     torso = ErNerfTorso(ErNerfTorsoConfig(n_codes=1))
-    assert torso.anchor_weight_loss() == 0
+    assert torso.regulariser() == 0
     with torch.no_grad():
         torso.anchors[1, 3] = 0.7
-    assert torso.anchor_weight_loss().item() == pytest.approx(0.09 / 3)
+    assert torso.regulariser().item() == pytest.approx(0.09 / 3)
 
 
 def test_optimiser_groups_hold_every_parameter_once() -> None:

@@ -82,7 +82,8 @@ def train(
         out: the portrait file to write, usually NAME.portrait.
         preset: quick (minutes on a CPU), paper (ER-NeRF's own schedule: for a GPU and hours), or a head that landmarks move:
             r2_talker, the same without coarse-to-fine training (r2_talker_at_once) or with all points of the face
-            (r2_talker_dense), and geneface; or ad_nerf, which renders minutes a picture on a CPU.
+            (r2_talker_dense), and geneface; or the methods before: rad_nerf, and ad_nerf, which renders minutes a picture
+            on a CPU.
         minutes: time budget instead of the preset's; 0 = the preset's steps, however long they take.
         landmarks: GeneFace's aud_idexp.npy of this film, instead of the clip's own landmarks.
         seed: of all random numbers.

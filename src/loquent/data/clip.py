@@ -221,6 +221,10 @@ class Clip:
         """What stands behind the head in [0, 1]: the torso layer over the plate (SPEC 1.8); `window` as in :meth:`target`."""
         return self.over_background(self.torso(i)[window], window)
 
+    def head_over_background(self, i: int) -> Float[np.ndarray, "height width 3"]:
+        """What stands behind a torso that lies in front, in [0, 1]: the head over the plate."""
+        return laid_over(self.frame(i), self._plate, self.matte(i)[..., :1])
+
     def over_background(
         self, layer: UInt8[np.ndarray, "rows columns 4"], window: Slices = WHOLE
     ) -> Float[np.ndarray, "rows columns 3"]:

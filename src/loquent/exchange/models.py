@@ -12,7 +12,7 @@ from loquent.errors import InputError
 from loquent.exchange.checkpoint import Checkpoint
 from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.fields.head import HeadField
-from loquent.fields.plane_torso import TorsoField
+from loquent.fields.plane_torso import PlaneTorso
 from loquent.fields.r2_talker import R2TalkerConfig, R2TalkerHead
 from loquent.fields.rad_nerf import RadNerfConfig, RadNerfHead
 from loquent.fields.rad_torso import RadNerfTorso, RadNerfTorsoConfig
@@ -57,7 +57,7 @@ _TORSO = {
     "torso_net.net": "torso_net.layers",
     "anchor_points": "anchors",
 }
-Field = TypeVar("Field", HeadField, TorsoField)
+Field = TypeVar("Field", HeadField, PlaneTorso)
 
 _PLANES = ("encoder_xy", "encoder_yz", "encoder_xz")
 _HUBERT_WIDTH = 1024
@@ -71,7 +71,7 @@ class Model:
 
     head: HeadField
     """With one appearance code, the one the originals test with."""
-    torso: TorsoField | None
+    torso: PlaneTorso | None
     """Likewise; None in files of the head's stages."""
     occupied: Bool[Tensor, "cells cells cells"]
     """The stored bit field, not thresholded again: torso files hold no density to compare with (SPEC 2.5)."""
@@ -173,7 +173,7 @@ def _r2_talker_head(checkpoint: Checkpoint) -> HeadField:
     return _filled(R2TalkerHead(config), checkpoint.renamed(_R2_TALKER), checkpoint, "individual_codes")
 
 
-def _er_nerf_torso(checkpoint: Checkpoint) -> TorsoField:
+def _er_nerf_torso(checkpoint: Checkpoint) -> PlaneTorso:
     config = ErNerfTorsoConfig(
         levels=_levels(checkpoint, "torso_encoder"),
         n_codes=1,
@@ -182,7 +182,7 @@ def _er_nerf_torso(checkpoint: Checkpoint) -> TorsoField:
     return _torso(ErNerfTorso(config), checkpoint)
 
 
-def _rad_nerf_torso(checkpoint: Checkpoint) -> TorsoField:
+def _rad_nerf_torso(checkpoint: Checkpoint) -> PlaneTorso:
     config = RadNerfTorsoConfig(
         levels=_levels(checkpoint, "torso_encoder"),
         n_codes=1,
@@ -191,7 +191,7 @@ def _rad_nerf_torso(checkpoint: Checkpoint) -> TorsoField:
     return _torso(RadNerfTorso(config), checkpoint)
 
 
-_PROGRAMS: Mapping[str, tuple[Callable[[Checkpoint], HeadField], Callable[[Checkpoint], TorsoField]]] = {
+_PROGRAMS: Mapping[str, tuple[Callable[[Checkpoint], HeadField], Callable[[Checkpoint], PlaneTorso]]] = {
     "er_nerf": (_er_nerf_head, _er_nerf_torso),
     "rad_nerf": (_rad_nerf_head, _rad_nerf_torso),
     "r2_talker": (_r2_talker_head, _rad_nerf_torso),
@@ -199,7 +199,7 @@ _PROGRAMS: Mapping[str, tuple[Callable[[Checkpoint], HeadField], Callable[[Check
 """Readers of head and torso of each program."""
 
 
-def _torso(torso: TorsoField, checkpoint: Checkpoint) -> TorsoField:
+def _torso(torso: PlaneTorso, checkpoint: Checkpoint) -> PlaneTorso:
     _check_layout(checkpoint, "torso_encoder", torso.config.grid)
     return _filled(torso, checkpoint.renamed(_TORSO), checkpoint, "individual_codes_torso")
 

@@ -53,14 +53,10 @@ class HeadConfig:
     """Values of an appearance code."""
 
     def __post_init__(self) -> None:
-        """Check that whatever counts something counts at least one (or a field's own `least`), and what moves the face."""
+        """Check that whatever counts something counts at least one, and what moves the face."""
         if self.condition not in get_args(Inputs):
             raise InputError(f"condition must be one of {', '.join(get_args(Inputs))}; got {self.condition!r}.")
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            least = field.metadata.get("least", 1)
-            if field.type is int and value < least:
-                raise InputError(f"{field.name} must be at least {least}; got {value}.")
+        check_counts(self)
 
 
 @dataclass(frozen=True)
@@ -273,6 +269,18 @@ class SpeechHead(HeadField):
     def _attention_over_time(self) -> list[nn.Parameter]:
         encoder = self.condition_encoder
         return list(encoder.attention.parameters()) if isinstance(encoder, AudioEncoder) else []
+
+
+def check_counts(sizes: Any) -> None:
+    """Check that every whole number of a field's sizes is at least 1, or what the metadata `least` of its dataclass field says.
+
+    Raises:
+        InputError: one is not.
+    """
+    for field in dataclasses.fields(sizes):
+        value, least = getattr(sizes, field.name), field.metadata.get("least", 1)
+        if field.type is int and value < least:
+            raise InputError(f"{field.name} must be at least {least}; got {value}.")
 
 
 def unfolded(head: HeadField, condition: HeadCondition) -> FrozenField:

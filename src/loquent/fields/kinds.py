@@ -9,15 +9,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from loquent.fields.ad_nerf import AdNerfConfig, AdNerfHead
+from loquent.fields.ad_nerf_torso import AdNerfTorso, AdNerfTorsoConfig
 from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.fields.er_nerf_ablations import AblationConfig, BackboneHead, ConcatHead, FeatureAttentionHead
 from loquent.fields.frozen_head import FrozenHead
 from loquent.fields.head import FrozenField, FrozenPlacement, HeadCondition, HeadField, PlacingHead, unfolded
-from loquent.fields.plane_torso import TorsoField
 from loquent.fields.r2_talker import FoldedR2Talker, R2TalkerConfig, R2TalkerHead
 from loquent.fields.rad_nerf import RadNerfConfig, RadNerfHead
 from loquent.fields.rad_torso import RadNerfTorso, RadNerfTorsoConfig
 from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
+from loquent.fields.torso_field import TorsoField
 from loquent.ops.ray_march import Box, RaySamples
 
 
@@ -45,6 +46,7 @@ HEADS = {
 TORSOS: dict[str, tuple[Callable[..., Any], Callable[[Any], TorsoField]]] = {
     "er_nerf": (ErNerfTorsoConfig, ErNerfTorso),
     "rad_nerf": (RadNerfTorsoConfig, RadNerfTorso),
+    "ad_nerf": (AdNerfTorsoConfig, AdNerfTorso),
 }
 """Sizes and field of each kind of torso."""
 

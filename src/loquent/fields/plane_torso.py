@@ -7,7 +7,7 @@ For a pixel p = (row, column) in [-1, 1]² and the pose of a frame:
     [a, c] = torso_net(grid(clamp(0.8 p + Δ)), x, pose, code)         alpha and colour
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from loquent.fields.head import per_sample
+from loquent.fields.torso_field import TorsoConfig, TorsoField, TorsoPixels
 from loquent.nn.grid import GridEncoder
 from loquent.nn.mlp import Mlp
 from loquent.ops.directions import frequency_encode
@@ -26,8 +27,8 @@ _SHRINK = 0.8
 
 
 @dataclass(frozen=True)
-class TorsoConfig:
-    """Sizes of a torso field; the defaults are the released models' (SPEC 3.1)."""
+class PlaneTorsoConfig(TorsoConfig):
+    """Sizes of a plane; the defaults are the released models' (SPEC 3.1)."""
 
     levels: int = 16
     """Resolutions of the grid."""
@@ -39,10 +40,6 @@ class TorsoConfig:
     """Finest resolution of the grid."""
     log2_entries: int = 16
     """Largest table of a level, as a power of two."""
-    n_codes: int = 10_000
-    """Appearance codes: one per training frame, and spare ones."""
-    code_width: int = 8
-    """Values of an appearance code."""
 
     @property
     def grid(self) -> GridLayout:
@@ -50,29 +47,16 @@ class TorsoConfig:
         return GridLayout(2, self.levels, self.features, self.base, self.finest, self.log2_entries, "tiled")
 
 
-@dataclass(frozen=True)
-class TorsoPixels:
-    """What the torso shows at each pixel."""
+class PlaneTorso(TorsoField):
+    """A torso on a plane; see the head of this file. It is not told of the lips."""
 
-    alpha: Float[Tensor, "pixels"]
-    """Coverage, from -0.001 to 1.001."""
-    colour: Float[Tensor, "pixels 3"]
-    """RGB, from -0.001 to 1.001."""
-    deformation: Float[Tensor, "pixels 2"]
-    """Shift of the pixel in the grid, before clamping."""
-
-
-class TorsoField(nn.Module, ABC):
-    """A torso; see the head of this file."""
-
-    kind: ClassVar[str]
-    """Name of the method in `loquent.fields.kinds` and in portrait files."""
     pixel_octaves: ClassVar[int]
     """Octaves of the encoded pixel."""
     table_decay: ClassVar[float]
     """Weight decay of the grid's table."""
+    config: PlaneTorsoConfig
 
-    def __init__(self, config: TorsoConfig, pose_width: int, deform_width: int) -> None:
+    def __init__(self, config: PlaneTorsoConfig, pose_width: int, deform_width: int) -> None:
         super().__init__()
         self.config = config
         self.grid = GridEncoder(config.grid)
@@ -89,25 +73,18 @@ class TorsoField(nn.Module, ABC):
     def squash(self, values: Float[Tensor, "pixels 4"]) -> Float[Tensor, "pixels 4"]:
         """Alpha and colour from the last layer."""
 
-    def test_code(self, n_frames: int) -> Float[Tensor, "frames code_width"]:
-        """The code of frames that were not trained on: code 0."""
-        return self.codes[:1].expand(n_frames, -1)
-
     def forward(
         self,
         plane_xy: Float[Tensor, "pixels 2"],
         world_from_camera: Float[Tensor, "frames 4 4"],
         code: Float[Tensor, "frames code_width"],
         frame_of_pixel: Int[Tensor, "pixels"] | None = None,
+        *,
+        lips: Float[Tensor, "frames condition_width"] | None = None,
+        noise: torch.Generator | None = None,
     ) -> TorsoPixels:
-        """Alpha and colour of pixels.
-
-        Args:
-            plane_xy: (row, column) in [-1, 1], as :func:`loquent.geometry.cameras.pixel_plane` makes them.
-            world_from_camera: pose of each frame, volume frame.
-            code: appearance code of each frame.
-            frame_of_pixel: which frame each pixel belongs to; None where there is one frame.
-        """
+        """See :meth:`TorsoField.forward`."""
+        del lips, noise
         shrunk = plane_xy * _SHRINK
         of_frame = torch.cat([self.encode_pose(world_from_camera), code], dim=-1)
         inputs = torch.cat(
@@ -116,7 +93,7 @@ class TorsoField(nn.Module, ABC):
         deformation = self.deform_net(inputs)
         features = self.grid((shrunk + deformation).clamp(-1, 1))
         values = self.squash(self.torso_net(torch.cat([features, inputs], dim=-1)))
-        return TorsoPixels(values[:, 0], values[:, 1:], deformation)
+        return TorsoPixels(values[:, 0], values[:, 1:])
 
     def parameter_groups(self, lr: float = 1e-2, lr_net: float = 1e-3) -> list[dict[str, Any]]:
         """Optimiser groups with learning rates and weight decays of SPEC 4.3: `lr` for the table, `lr_net` for the rest."""

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from loquent.fields.plane_torso import TorsoConfig, TorsoField
+from loquent.fields.plane_torso import PlaneTorso, PlaneTorsoConfig
 from loquent.geometry.rotations import euler_xyz
 from loquent.ops.directions import frequency_encode
 
@@ -19,11 +19,11 @@ _POSE_OCTAVES = 4
 
 
 @dataclass(frozen=True)
-class RadNerfTorsoConfig(TorsoConfig):
+class RadNerfTorsoConfig(PlaneTorsoConfig):
     """Sizes of RAD-NeRF's torso."""
 
 
-class RadNerfTorso(TorsoField):
+class RadNerfTorso(PlaneTorso):
     """The field of a torso; see the head of this file."""
 
     kind: ClassVar[str] = "rad_nerf"

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from loquent.fields.head import bounded_colour
-from loquent.fields.plane_torso import TorsoConfig, TorsoField, TorsoPixels
+from loquent.fields.plane_torso import PlaneTorso, PlaneTorsoConfig
 from loquent.ops.directions import frequency_encode
 
 _ANCHOR_OCTAVES = 3
@@ -20,11 +20,11 @@ _FIRST_ANCHORS = ((0.01, 0.01, 0.1, 1.0), (-0.1, -0.1, 0.1, 1.0), (0.1, -0.1, 0.
 
 
 @dataclass(frozen=True)
-class ErNerfTorsoConfig(TorsoConfig):
+class ErNerfTorsoConfig(PlaneTorsoConfig):
     """Sizes of ER-NeRF's torso."""
 
 
-class ErNerfTorso(TorsoField):
+class ErNerfTorso(PlaneTorso):
     """The field of a torso; see the head of this file."""
 
     kind: ClassVar[str] = "er_nerf"
@@ -50,9 +50,6 @@ class ErNerfTorso(TorsoField):
         in_camera = (self.anchors[:, :3] - weight * centre[:, None]) @ rotation
         return in_camera[..., :2] / (weight * in_camera[..., 2:])
 
-    def anchor_weight_loss(self) -> Float[Tensor, ""]:
+    def regulariser(self) -> Float[Tensor, ""]:
         """Mean of (1 - w)² over the anchors' homogeneous weights, a term of the torso's loss (SPEC 4.2)."""
         return (1 - self.anchors[:, 3]).square().mean()
-
-
-__all__ = ["ErNerfTorso", "ErNerfTorsoConfig", "TorsoPixels"]

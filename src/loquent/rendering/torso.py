@@ -35,6 +35,12 @@ class TorsoOccupancy(nn.Module):
         self.alpha.copy_(torch.maximum(self.alpha * decay, fresh))
 
     @torch.no_grad()
+    def keep_only(self, alpha: Float[Tensor, "height width"]) -> None:
+        """Give up what lies far from where `alpha`, the largest of many pictures at each pixel, shows the torso."""
+        largest = functional.adaptive_max_pool2d(alpha[None], self.cells)
+        self.alpha.copy_(functional.max_pool2d(largest, kernel_size=7, stride=1, padding=3)[0])
+
+    @torch.no_grad()
     def is_occupied(self, coordinates: Float[Tensor, "pixels 2"], threshold: float = 0.01) -> Bool[Tensor, "pixels"]:
         """Whether pixels may show the torso; `coordinates` are (row, column), those beyond [-1, 1] as at the border."""
         where = coordinates.clamp(-1, 1).flip(-1)[None, None]  # grid_sample wants the last axis first

@@ -1,7 +1,8 @@
 """What a training run is told, as frozen values. `paper` follows the ER-NeRF paper and code (SPEC 4); `quick` is ours.
 
 `r2_talker` and `geneface` are the head of R2-Talker and what it is compared with, GeneFace on RAD-NeRF's grids, trained as
-`quick` is: faces that 3-D landmarks move (SPEC 7). `ad_nerf` is AD-NeRF's head (SPEC 6.2). A method that needs more than its
+`quick` is: faces that 3-D landmarks move (SPEC 7). `rad_nerf` and `ad_nerf` are head and torso of those methods (SPEC 6.1,
+6.2). A method that needs more than its
 field is a function from any preset to its own, so that `compare` can train it with the schedule of the others.
 """
 
@@ -112,18 +113,20 @@ class Preset:
     method: Mapping[str, Any] = field(default_factory=lambda: {"kind": "er_nerf"})
     """Kind of the head's field and sizes that differ from its released ones, for `loquent.fields.kinds.make_head`. ER-NeRF's
     released model has 12 `levels` a plane, the paper's text says 14."""
+    torso_method: Mapping[str, Any] = field(default_factory=lambda: {"kind": "er_nerf"})
+    """Kind of the torso's field and sizes that differ from its released ones, for `loquent.fields.kinds.make_torso`."""
     brows: bool = False
     """Whether the head is told how high the brows are (ours), beside how far the eyes are closed (the paper)."""
     landmarks: PointSet = "68"
     """Which of the clip's landmarks (condition "landmarks")."""
     landmark_scale: Scale = "one"
     """One unit for all of their coordinates, as R2-Talker has, or one for each, as GeneFace."""
-    coarse_to_fine: float = 0.0
-    """Share of the head's training over which finer and finer levels of its grid come in; 0 = all from the start (SPEC 7.4)."""
-    occupancy: Literal["density", "visibility"] = "density"
     landmarks_have_eyes: bool = True
     """Whether the clip's landmarks move eyes and brows, too (the paper). No sound tells how: a head that is told of both beside
     the landmarks had better not expect it of these, or the eyes of a film stay open through every blink."""
+    coarse_to_fine: float = 0.0
+    """Share of the head's training over which finer and finer levels of its grid come in; 0 = all from the start (SPEC 7.4)."""
+    occupancy: Literal["density", "visibility"] = "density"
     """What marks a cell worth sampling: its density (the paper), or the weight it ever had in a pixel (ours)."""
     max_samples: int = 16
     """Most samples of a ray."""
@@ -230,6 +233,7 @@ _LANDMARK_NOISE = 0.03
 finer than it tell training frames apart by that noise, and say nothing of other frames: hence `landmark_finest` below."""
 _AD_NERF_RATE, _AD_NERF_RAYS = 5e-4, 64
 """The original draws 2048 rays, for 400 000 steps."""
+_AD_NERF_MATTE = 0.1
 
 
 def r2_talker(base: Preset) -> Preset:
@@ -240,11 +244,11 @@ def r2_talker(base: Preset) -> Preset:
         condition="landmarks",
         head=tuple(replace(stage, predicted=0.0, condition_noise=_LANDMARK_NOISE) for stage in base.head),
         method={"kind": "r2_talker", "has_eye": True, "landmark_finest": 64},
+        landmarks_have_eyes=False,
         coarse_to_fine=0.25,
     )
 
 
-        landmarks_have_eyes=False,
 def r2_talker_at_once(base: Preset) -> Preset:
     """The same, without progressive optimisation."""
     return replace(r2_talker(base), name="r2_talker_at_once", coarse_to_fine=0.0)
@@ -255,11 +259,17 @@ def geneface(base: Preset) -> Preset:
     return replace(r2_talker_at_once(base), name="geneface", method={"kind": "rad_nerf"}, landmark_scale="each")
 
 
+def rad_nerf(base: Preset) -> Preset:
+    """RAD-NeRF's head and torso, trained as `base` says."""
+    return replace(base, name="rad_nerf", method={"kind": "rad_nerf"}, torso_method={"kind": "rad_nerf"})
+
+
 def ad_nerf(base: Preset) -> Preset:
-    """AD-NeRF's head, trained as `base` says, but in a single stage of few rays and at the rate of SPEC 6.2.
+    """AD-NeRF's head and torso, trained as `base` says, but each in a single stage of few rays and at the rate of SPEC 6.2.
 
     Its deep networks are asked some hundred times a ray: in a given time, few rays a step learn more than many, and patches,
-    which the original has neither, would take minutes each.
+    which the original has neither, would take minutes each. The torso is always told where it is: by colours alone it first
+    gives way everywhere, and a density that fell below zero does not come back.
     """
     first = base.head[0]
     stage = replace(
@@ -271,17 +281,21 @@ def ad_nerf(base: Preset) -> Preset:
         lr_grid=_AD_NERF_RATE,
         lr_net=_AD_NERF_RATE,
     )
-    return replace(base, name="ad_nerf", head=(stage,), method={"kind": "ad_nerf"})
+    torso = base.torso and replace(base.torso, pixels=_AD_NERF_RAYS, lr_net=_AD_NERF_RATE, matte=_AD_NERF_MATTE)
+    kind = {"kind": "ad_nerf"}
+    return replace(base, name="ad_nerf", head=(stage,), torso=torso, method=kind, torso_method=kind)
 
 
 R2_TALKER = r2_talker(QUICK)
 R2_TALKER_AT_ONCE = r2_talker_at_once(QUICK)
 R2_TALKER_DENSE = replace(R2_TALKER, name="r2_talker_dense", landmarks="dense")
 GENEFACE = geneface(QUICK)
+RAD_NERF = rad_nerf(QUICK)
 AD_NERF = ad_nerf(QUICK)
 
 PRESETS = {
-    preset.name: preset for preset in (QUICK, PAPER, R2_TALKER, R2_TALKER_AT_ONCE, R2_TALKER_DENSE, GENEFACE, AD_NERF)
+    preset.name: preset
+    for preset in (QUICK, PAPER, R2_TALKER, R2_TALKER_AT_ONCE, R2_TALKER_DENSE, GENEFACE, RAD_NERF, AD_NERF)
 }
 
 

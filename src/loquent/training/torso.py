@@ -1,4 +1,7 @@
-"""Training the torso: a 2-D field over the picture plane, compared with the torso layer over the background (SPEC 3.1, 4.2)."""
+"""Training the torso: a field asked for pixels, compared with the torso layer over the background (SPEC 3.1, 4.2).
+
+A torso that lies in front of the head is compared with the whole picture, the true head behind it (SPEC 6.2).
+"""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -6,13 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from loquent.data.clip import Clip
-from loquent.fields.torso import ErNerfTorso
+from loquent.fields.torso_field import TorsoField, TorsoPixels
 from loquent.fields.torso_follow import TorsoFollow
 from loquent.geometry.cameras import pixel_plane
 from loquent.media.images import to_bytes
+from loquent.rendering.layers import torso_over
 from loquent.rendering.torso import TorsoOccupancy
 from loquent.training import losses
 from loquent.training.budget import exponential
@@ -26,33 +31,45 @@ TORSO_SHARE = 0.7
 """Share of the pixels that fall where some frame's torso is; the rest is uniform."""
 
 
-class TorsoTrainer(Learner[ErNerfTorso, TorsoOccupancy]):
+class TorsoTrainer(Learner[TorsoField, TorsoOccupancy]):
     """Takes one step at a time of the torso's stage."""
 
     def __init__(
         self,
         clip: Clip,
         frames: tuple[int, ...],
-        torso: ErNerfTorso,
+        torso: TorsoField,
         stage: TorsoStageConfig,
         preset: Preset,
         device: torch.device,
         seed: int,
+        *,
+        lips: Float[Tensor, "frames condition_width"] | None = None,
         tick: Callable[[], None] = lambda: None,
     ) -> None:
-        """Loads the torso layers of `frames`; `tick` is called once a frame."""
+        """Loads the torso layers of `frames`; `tick` is called once a frame.
+
+        `lips` is what moves the lips of these frames, as the head encodes it, for torsos that are told.
+        """
         self.camera = clip.camera
         self.device = device
         self.frames = torch.tensor(frames, device=device)
         self.world_from_camera = clip.track.world_from_camera[list(frames)].to(device)
-        self.background = torch.from_numpy(clip.background).to(device).float().reshape(-1, 3) / 255
+        self.lips = None if lips is None else lips.to(device)
         self.target = np.empty((len(frames), self.camera.height * self.camera.width, 3), np.uint8)
         self.alpha = np.empty(self.target.shape[:2], np.uint8)
+        plate = np.broadcast_to(clip.background.reshape(-1, 3), self.target.shape)
+        self.behind = np.empty_like(self.target) if torso.is_in_front else plate
 
         def load_one(k: int) -> None:  # threads write rows of their own only
-            layer = clip.torso(frames[k])
-            self.target[k] = to_bytes(clip.over_background(layer)).reshape(-1, 3)
-            self.alpha[k] = layer[..., 3].reshape(-1)
+            if torso.is_in_front:
+                self.target[k] = to_bytes(clip.target(frames[k])).reshape(-1, 3)
+                self.behind[k] = to_bytes(clip.head_over_background(frames[k])).reshape(-1, 3)
+                self.alpha[k] = clip.matte(frames[k])[..., 1].reshape(-1)
+            else:
+                layer = clip.torso(frames[k])
+                self.target[k] = to_bytes(clip.over_background(layer)).reshape(-1, 3)
+                self.alpha[k] = layer[..., 3].reshape(-1)
             tick()
 
         with ThreadPoolExecutor(2) as pool:
@@ -60,8 +77,12 @@ class TorsoTrainer(Learner[ErNerfTorso, TorsoOccupancy]):
         self.torso_pixels = np.nonzero(self.alpha.max(axis=0) > 8)[0]
         self.follow = (self._fit_follow(clip, frames) if preset.torso_follows else TorsoFollow()).to(device)
         torso = torso.to(device)
+        torso.stand(self.camera, self.world_from_camera[0])
         groups = torso.parameter_groups(stage.lr_grid, stage.lr_net)
         super().__init__(torso, groups, TorsoOccupancy().to(device), preset, device, seed)
+        if not torso.learns_empty:
+            largest = torch.from_numpy(self.alpha.max(axis=0).reshape(self.camera.height, self.camera.width))
+            self.grid.keep_only(largest.to(device).float() / 255)
 
     def step(self, stage: TorsoStageConfig, progress: float) -> dict[str, float]:
         """One optimiser step of `stage`, `progress` of the way through it; returns the loss and the PSNR of its pixels."""
@@ -71,17 +92,19 @@ class TorsoTrainer(Learner[ErNerfTorso, TorsoOccupancy]):
         chosen = self.generator.choice(len(self.frames), count, replace=False)
         share = stage.pixels // count
         pixels = np.stack([self._draw_pixels(share) for _ in chosen])
-        target = torch.from_numpy(self.target[chosen[:, None], pixels]).to(self.device).float().reshape(-1, 3) / 255
+        target, behind = (self._colours(pictures, chosen, pixels) for pictures in (self.target, self.behind))
         flat = torch.from_numpy(pixels).to(self.device).reshape(-1)
         rows, columns = flat // self.camera.width, flat % self.camera.width
         k = torch.from_numpy(chosen).to(self.device)
         poses = self.world_from_camera[k]
         of_frame = torch.arange(count, device=self.device).repeat_interleave(share)
         plane = self.follow(pixel_plane(rows, columns, self.camera), poses, of_frame)
-        out = self.field(plane, poses, self.field.codes[self.frames[k]], of_frame)
-        blended = out.colour * out.alpha[:, None] + self.background[flat] * (1 - out.alpha[:, None])
-        error = losses.squared_error(blended.clamp(0, 1), target).mean()
-        loss = error + self.field.anchor_weight_loss()
+        lips = None if self.lips is None else self.lips[k]
+        out = self.field(plane, poses, self.field.codes[self.frames[k]], of_frame, lips=lips, noise=self.noise)
+        error = losses.squared_error(_blended(out, behind), target).mean()
+        loss = error + self.field.regulariser()
+        if out.coarse is not None:
+            loss = loss + losses.squared_error(_blended(out.coarse, behind), target).mean()
         if stage.matte > 0:
             matte = torch.from_numpy(self.alpha[chosen[:, None], pixels]).to(self.device).float().reshape(-1) / 255
             loss = loss + stage.matte * (out.alpha - matte).square().mean()
@@ -98,6 +121,10 @@ class TorsoTrainer(Learner[ErNerfTorso, TorsoOccupancy]):
             lambda k: self.target[k].reshape(*size, 3), body & ~head, middle, self.world_from_camera.cpu()
         )
 
+    def _colours(self, pictures: np.ndarray, chosen: np.ndarray, pixels: np.ndarray) -> Float[Tensor, "pixels 3"]:
+        """What the chosen frames show at their own `pixels` [frames, pixels], in [0, 1]."""
+        return torch.from_numpy(pictures[chosen[:, None], pixels]).to(self.device).float().reshape(-1, 3) / 255
+
     def _draw_pixels(self, count: int) -> np.ndarray:
         n_torso = round(TORSO_SHARE * count) if self.torso_pixels.size else 0
         return np.concatenate(
@@ -109,13 +136,19 @@ class TorsoTrainer(Learner[ErNerfTorso, TorsoOccupancy]):
 
     @torch.no_grad()
     def _update_grid(self) -> None:
-        if self.n_steps % GRID_INTERVAL:
+        if self.n_steps % GRID_INTERVAL or not self.field.learns_empty:
             return
         k = int(self.generator.integers(len(self.frames)))
         pose, code = self.world_from_camera[k][None], self.field.codes[self.frames[k]][None]
+        lips = None if self.lips is None else self.lips[k][None]
 
         def torso(plane: Tensor) -> tuple[Tensor, Tensor]:
-            shown = self.field(plane, pose, code)
+            shown = self.field(plane, pose, code, lips=lips)
             return shown.alpha, shown.colour
 
         self.grid.update(torso, generator=self.noise)
+
+
+def _blended(shown: TorsoPixels, behind: Float[Tensor, "pixels 3"]) -> Float[Tensor, "pixels 3"]:
+    """Pixels of the torso over what is behind it."""
+    return torso_over(shown.alpha, shown.colour, behind).clamp(0, 1)

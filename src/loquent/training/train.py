@@ -24,8 +24,7 @@ from loquent.data.clip import Clip
 from loquent.data.frame_store import FrameStore, spread_frames
 from loquent.devices import device_name, find_device
 from loquent.errors import ClipError, InputError
-from loquent.fields.kinds import head_for_new_frames, make_head, torso_for_new_frames
-from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
+from loquent.fields.kinds import head_for_new_frames, make_head, make_torso, torso_for_new_frames
 from loquent.fields.torso_follow import TorsoFollow
 from loquent.motion import Motion
 from loquent.nn.lip_predictor import STEPS_BEFORE, WINDOW_STEPS
@@ -134,7 +133,7 @@ class _Run:
         curves = SummaryWriter(str(self.folder / "curves"))
         try:
             head = self._train_head(curves)
-            torso = self._train_torso(self.preset.torso, curves) if self.preset.torso else None
+            torso = self._train_torso(self.preset.torso, head, curves) if self.preset.torso else None
         finally:
             curves.close()
         portrait = self._portrait(head, torso)
@@ -166,13 +165,13 @@ class _Run:
             parts=PARTS.get(self.clip.info.speech_kind),
         )
 
-    def _head_inputs(self) -> Float[Tensor, "frames ..."]:
-        """What moves the lips in the training frames: tracked landmarks, tracked expression, or windows of sound."""
+    def _head_inputs(self, frames: Sequence[int]) -> Float[Tensor, "frames ..."]:
+        """What moves the lips in training `frames`: tracked landmarks, tracked expression, or windows of sound."""
         if self.landmarks is not None:
-            return self.landmarks.windows[list(self.frames)]
+            return self.landmarks.windows[list(frames)]
         if self.preset.condition == "expression":
-            return self.clip.track.expression[list(self.frames)]
-        return frame_contexts(self.clip.speech_features(), self.clip.track.frame_ids[list(self.frames)])
+            return self.clip.track.expression[list(frames)]
+        return frame_contexts(self.clip.speech_features(), self.clip.track.frame_ids[list(frames)])
 
     def _predicted(self) -> Float[Tensor, "frames ..."] | None:
         """What sound alone would give in their place, by a fit that never saw the frame's neighbourhood."""
@@ -202,22 +201,43 @@ class _Run:
             }
         )
         trainer = HeadTrainer(
-            self.clip, store, head, self._head_inputs(), self._predicted(), self.preset, self.device, self.seed
+            self.clip,
+            store,
+            head,
+            self._head_inputs(self.frames),
+            self._predicted(),
+            self.preset,
+            self.device,
+            self.seed,
         )
         done = Checkpoint.load(self.folder / HEAD_DONE)
         if done is not None:
             trainer.restore(done.tensors, done.facts["trainer"])
+            trainer.settle()
             return trainer
         for number, stage in enumerate(self.preset.head):
             self._run_stage(stage.name, number, stage, trainer, curves)
         snapshot(len(self.preset.head) - 1, trainer).save(self.folder / HEAD_DONE)
+        trainer.settle()
         return trainer
 
-    def _train_torso(self, stage: TorsoStageConfig, curves: SummaryWriter) -> TorsoTrainer:
+    def _train_torso(self, stage: TorsoStageConfig, head: HeadTrainer, curves: SummaryWriter) -> TorsoTrainer:
         frames = spread_frames(self.clip.train_frames, min(TORSO_FRAMES, self.preset.max_frames))
-        torso = ErNerfTorso(ErNerfTorsoConfig(n_codes=max(N_CODES, self.clip.n_frames)))
+        torso = make_torso({"n_codes": max(N_CODES, self.clip.n_frames), **self.preset.torso_method})
+        with torch.no_grad():
+            lips = head.field.encode(self._head_inputs(frames).to(self.device))
         with Progress("Reading torso layers", len(frames), unit="frame") as bar:
-            trainer = TorsoTrainer(self.clip, frames, torso, stage, self.preset, self.device, self.seed, bar.advance)
+            trainer = TorsoTrainer(
+                self.clip,
+                frames,
+                torso,
+                stage,
+                self.preset,
+                self.device,
+                self.seed,
+                lips=lips,
+                tick=bar.advance,
+            )
         self._run_stage("torso", len(self.preset.head), stage, trainer, curves)
         return trainer
 
@@ -237,7 +257,6 @@ class _Run:
         run_stage(name, number, stage, trainer, budget, self.folder, curves, preview)
 
     def _portrait(self, head: HeadTrainer, torso: TorsoTrainer | None) -> Portrait:
-        head.settle()
         small_torso = None
         if torso is not None:
             torso.settle()
