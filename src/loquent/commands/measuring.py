@@ -187,13 +187,14 @@ def compare(
             "With --landmarks no system is trained: leave --steps, --systems, --held-out, --drive and --phones out."
         )
     if landmarks:
-        from loquent.compare_landmarks import compare_landmarks
+        from loquent.comparison.landmarks import compare_landmarks
 
         compare_landmarks(Clip.open(clip), out, seed=seed)
         print(f"Wrote {out / 'landmarks.md'}.")
         return 0
-    from loquent.compare import SLOW, SYSTEMS, with_steps
-    from loquent.compare import compare as measure
+    from loquent.comparison.compare import compare as measure
+    from loquent.comparison.compare import with_steps
+    from loquent.comparison.systems import SLOW, SYSTEMS
     from loquent.training.presets import preset_called
 
     if steps < 0 or (steps == 0 and not 0 < minutes <= MOST_MINUTES):

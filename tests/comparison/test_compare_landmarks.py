@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from loquent import cli
-from loquent import compare_landmarks as comparison
-from loquent.compare_landmarks import LEARNERS, compare_landmarks
+from loquent.comparison import landmarks as comparison
+from loquent.comparison.landmarks import LEARNERS, compare_landmarks
 from loquent.data.clip import Clip, write_track
 from loquent.errors import InputError
 from loquent.face import indices

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loquent import compare as comparison
-from loquent.compare import SLOW, SYSTEMS, TABLES, System, compare, with_steps
+from loquent.comparison import compare as comparison
+from loquent.comparison.compare import compare, with_steps
+from loquent.comparison.published import TABLES
+from loquent.comparison.systems import SLOW, SYSTEMS, System
 from loquent.data.clip import Clip, write_track
 from loquent.errors import InputError, MediaError
 from loquent.evaluation.other_voice import DrivenRow, OtherVoice
@@ -56,7 +58,7 @@ def test_systems_bring_what_they_cannot_do_without_and_share_the_budget() -> Non
         assert sum(stage.steps for stage in preset.head) == 70
         assert sum(stage.share for stage in preset.head) == pytest.approx(sum(stage.share for stage in QUICK.head))
         assert system.preset(replace(QUICK, minutes=3.0)).minutes == 3.0
-    assert SYSTEMS["rad_nerf"].preset(base) == replace(base, method={"kind": "rad_nerf"})
+    assert SYSTEMS["grid_concat"].preset(base) == replace(base, method={"kind": "er_nerf_concat", "backbone": "grid3d"})
     assert set(SLOW) < set(SYSTEMS)
 
 

@@ -1,0 +1,1 @@
+"""The papers' systems on one clip, trained and measured alike, beside the published figures."""
