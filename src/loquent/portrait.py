@@ -348,10 +348,10 @@ class Portrait:
         flat = torch.arange(camera.height * camera.width, device=self.device)
         seen = pixel_plane(flat // camera.width, flat % camera.width, camera)
         coordinates = self.torso_follow(seen, pose[None])
-        code, lips = field.test_code(1), condition.to(self.device)[None]
+        code, told = field.test_code(1), condition.to(self.device)[None]
 
         def torso(plane: Tensor) -> tuple[Tensor, Tensor]:
-            shown = field(plane, pose[None], code, lips=lips)
+            shown = field(plane, pose[None], code, condition=told)
             return shown.alpha, shown.colour
 
         alpha, colour = render_torso(torso, coordinates, self.torso_occupancy)

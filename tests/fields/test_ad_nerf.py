@@ -17,7 +17,7 @@ from loquent.errors import InputError
 from loquent.evaluation.evaluate import evaluate
 from loquent.fields import conditioned_nerf
 from loquent.fields.ad_nerf import AdNerfConfig, AdNerfHead
-from loquent.fields.conditioned_nerf import draw_places, even_places
+from loquent.fields.conditioned_nerf import importance_depths, stratified_depths
 from loquent.fields.head import HeadCondition
 from loquent.fields.kinds import describe_field, freeze, make_head, placement
 from loquent.fields.rad_nerf import RadNerfConfig, RadNerfHead
@@ -131,22 +131,22 @@ def test_places_follow_the_weights() -> None:
     weights = torch.rand(5, 11, generator=generator, dtype=torch.float64) ** 6 + 1e-5
     weights[2] = 1e-5
     weights[2, 6] = 1.0
-    even = draw_places(edges, weights, 17)
+    even = importance_depths(edges, weights, 17)
     for row, (edge, weight) in enumerate(zip(edges.numpy(), weights.numpy(), strict=True)):
         cdf = np.concatenate([[0], np.cumsum(weight / weight.sum())])
         np.testing.assert_allclose(even[row], np.interp(np.linspace(0, 1, 17), cdf, edge), atol=1e-9)
-    drawn = draw_places(edges, weights, 4000, torch.Generator().manual_seed(0))
+    drawn = importance_depths(edges, weights, 4000, torch.Generator().manual_seed(0))
     for row, (edge, weight) in enumerate(zip(edges.numpy(), weights.numpy(), strict=True)):
         cdf = np.concatenate([[0], np.cumsum(weight / weight.sum())])
         assert stats.kstest(drawn[row].numpy(), lambda x, e=edge, c=cdf: np.interp(x, e, c)).pvalue > 1e-3
-    one_bin = draw_places(torch.tensor([[1.0, 3.0]]), torch.tensor([[0.2]]), 3)
+    one_bin = importance_depths(torch.tensor([[1.0, 3.0]]), torch.tensor([[0.2]]), 3)
     torch.testing.assert_close(one_bin, torch.tensor([[1.0, 2.0, 3.0]]))
 
 
-def test_even_places_are_jittered_within_their_own_share() -> None:
-    plain = even_places(3, 5, torch.zeros(()))
+def test_stratified_depths_are_jittered_within_their_own_share() -> None:
+    plain = stratified_depths(3, 5, torch.zeros(()))
     torch.testing.assert_close(plain, torch.tensor([[0, 0.25, 0.5, 0.75, 1.0]]).expand(3, -1))
-    moved = even_places(2000, 5, torch.zeros(()), torch.Generator().manual_seed(0))
+    moved = stratified_depths(2000, 5, torch.zeros(()), torch.Generator().manual_seed(0))
     low, high = torch.tensor([0, 0.125, 0.375, 0.625, 0.875]), torch.tensor([0.125, 0.375, 0.625, 0.875, 1.0])
     assert bool(((moved >= low) & (moved <= high)).all())
     torch.testing.assert_close(moved.mean(0), (low + high) / 2, rtol=0, atol=0.01)

@@ -26,7 +26,7 @@ from loquent.training.presets import AD_NERF, PAPER, Preset, ad_nerf
 from loquent.training.torso import TorsoTrainer
 from loquent.training.train import train
 
-SMALL: dict[str, Any] = {"hidden": 12, "n_coarse": 9, "n_fine": 13, "lips_width": 5}
+SMALL: dict[str, Any] = {"hidden": 12, "n_coarse": 9, "n_fine": 13, "condition_width": 5}
 CAMERA = Camera(height=30, width=40, fx=55.0, fy=50.0, cx=21.0, cy=14.0)
 
 
@@ -45,7 +45,7 @@ def some_poses(n: int) -> Tensor:
 def lively_torso(first_pose: Tensor, **sizes: Any) -> AdNerfTorso:
     torch.manual_seed(3)
     torso = AdNerfTorso(AdNerfTorsoConfig(**{"n_codes": 5, **SMALL, **sizes}))
-    torso.stand(CAMERA, first_pose)
+    torso.set_reference_view(CAMERA, first_pose)
     with torch.no_grad():
         for network in (torso.coarse, torso.fine):
             for layer in (*network.trunk, *network.view_net):
@@ -73,7 +73,7 @@ def test_pixels_and_gradients_equal_those_worked_by_hand() -> None:
     rows, columns, frame = torch.tensor([0, 29, 11, 7]), torch.tensor([0, 39, 20, 31]), torch.tensor([0, 1, 1, 0])
     behind = torch.rand(4, 3, generator=torch.Generator().manual_seed(2))
     plane = pixel_plane(rows, columns, CAMERA)
-    shown = torso(plane, poses[1:], torso.codes[:2], frame, lips=lips)
+    shown = torso(plane, poses[1:], torso.codes[:2], frame, condition=lips)
     assert shown.coarse is not None
     ours = torch.stack([torso_over(look.alpha, look.colour, behind) for look in (shown.coarse, shown)])
     assert 0.2 < float(shown.alpha.detach().mean()) < 0.98, "neither nothing nor a wall"
@@ -111,15 +111,15 @@ def test_frames_together_alone_and_in_parts(monkeypatch: pytest.MonkeyPatch) -> 
     poses = some_poses(3)
     torso, lips = lively_torso(poses[0], code_width=2), torch.randn(3, 5)
     plane, frame = torch.rand(23, 2) * 2 - 1, torch.arange(23) % 3
-    together = torso(plane, poses, torso.codes[:3], frame, lips=lips)
+    together = torso(plane, poses, torso.codes[:3], frame, condition=lips)
     monkeypatch.setattr(ad_nerf_torso, "PIXELS", 4)
     monkeypatch.setattr(conditioned_nerf, "BLOCK", 7)
     for k in range(3):
         mine = frame == k
-        alone = torso(plane[mine], poses[k : k + 1], torso.codes[k : k + 1], lips=lips[k : k + 1])
+        alone = torso(plane[mine], poses[k : k + 1], torso.codes[k : k + 1], condition=lips[k : k + 1])
         torch.testing.assert_close(together.alpha[mine], alone.alpha, rtol=0, atol=1e-4)
         torch.testing.assert_close(together.colour[mine], alone.colour, rtol=0, atol=1e-3)
-    assert torso(plane[:0], poses[:1], torso.codes[:1], lips=lips[:1]).colour.shape == (0, 3)
+    assert torso(plane[:0], poses[:1], torso.codes[:1], condition=lips[:1]).colour.shape == (0, 3)
 
 
 def test_kind_and_sizes_make_the_same_field_again() -> None:
@@ -145,13 +145,14 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
 def test_it_hides_the_head_and_is_asked_only_where_training_showed_a_torso(clip: Clip) -> None:
     portrait = make_random_portrait(clip)
     pose, condition, eye = clip.track.world_from_camera[0], torch.randn(32), clip.eye[0]
-    torso = AdNerfTorso(AdNerfTorsoConfig(n_codes=1, **{**SMALL, "lips_width": 32}))
-    torso.stand(clip.camera, pose)
+    torso = AdNerfTorso(AdNerfTorsoConfig(n_codes=1, **{**SMALL, "condition_width": 32}))
+    torso.set_reference_view(clip.camera, pose)
     for network in (torso.coarse, torso.fine):
         network.density_layer.bias.fill_(1e4)
-    occupancy, lower_half = TorsoOccupancy(16), torch.zeros(clip.camera.height, clip.camera.width)
-    lower_half[clip.camera.height // 2 + 4 :] = 1
-    occupancy.keep_only(lower_half)
+    occupancy = TorsoOccupancy(16)
+    occupancy.clear()
+    lower = torch.arange(clip.camera.height // 2 + 4, clip.camera.height)
+    occupancy.mark(pixel_plane(*torch.cartesian_prod(lower, torch.arange(clip.camera.width)).unbind(1), clip.camera))
     shown = replace(portrait, torso=torso, torso_occupancy=occupancy).render(pose, condition, eye)
     bare = replace(portrait, torso=None).render(pose, condition, eye)
     below = slice(clip.camera.height // 2 + 4, None)
@@ -180,7 +181,7 @@ def test_it_learns_the_picture_before_the_true_head(clip: Clip, base: Preset) ->
     torch.manual_seed(0)
     torso = make_torso({"n_codes": 20, **preset.torso_method})
     lips = torch.zeros(len(frames), 5)
-    trainer = TorsoTrainer(clip, frames, torso, preset.torso, preset, torch.device("cpu"), 0, lips=lips)
+    trainer = TorsoTrainer(clip, frames, torso, preset.torso, preset, torch.device("cpu"), 0, condition=lips)
     assert torch.equal(trainer.field.first_pose, clip.track.world_from_camera[0])
     matte = clip.matte(frames[2]).astype(float) / 255
     plate, frame = clip.background.astype(float), clip.frame(frames[2]).astype(float)
@@ -188,10 +189,17 @@ def test_it_learns_the_picture_before_the_true_head(clip: Clip, base: Preset) ->
     assert np.abs(trainer.behind[2].reshape(only_head.shape) - only_head).max() <= 0.51
     assert np.array_equal(trainer.alpha[2], clip.matte(frames[2])[..., 1].reshape(-1))
     before = trainer.grid.alpha.clone()
-    assert 0 < float(before.mean()) <= 1
+    assert float(before[:60].max()) == 0, "no frame shows a torso in the upper half"
+    assert float(before[-16:].min()) == 1
     figures = [trainer.step(preset.torso, k / 60) for k in range(60)]
     early, late = (np.mean([one["loss"] for one in part]) for part in (figures[:8], figures[-8:]))
     assert late < 0.6 * early
+    pixels = torch.from_numpy(trainer.torso_pixels)
+    plane = pixel_plane(pixels // clip.camera.width, pixels % clip.camera.width, clip.camera)
+    with torch.no_grad():
+        shown = trainer.field(plane, trainer.world_from_camera[:1], trainer.field.codes[:1], condition=lips[:1])
+    assert float(shown.alpha.mean()) > 0.5
+    assert float(shown.coarse.alpha.mean()) > 0.5
     assert torch.equal(trainer.grid.alpha, before), "the mattes said once where there is nothing"
 
 

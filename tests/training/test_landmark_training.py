@@ -26,7 +26,7 @@ from loquent.testing import make_tiny_clip
 from loquent.training import loop
 from loquent.training import train as training
 from loquent.training.landmarks import fit_landmarks
-from loquent.training.presets import PRESETS, QUICK, Preset
+from loquent.training.presets import PAPER, PRESETS, QUICK, Preset, r2_talker
 from loquent.training.train import train
 
 LOWER_LIP = [14, 17, 84, 314, 87, 317]
@@ -168,6 +168,16 @@ def another_programs(clip: Clip) -> Tensor:
     moments = torch.zeros(clip.info.n_source_frames, 68, 3)
     moments[clip.track.frame_ids, 66, 1] = 0.4 * clip.track.expression[:, 0]
     return moments + 0.1
+
+
+@pytest.mark.parametrize("is_measured", [False, True])
+def test_eyes_and_brows_rest_where_the_head_is_told_of_them(clip: Clip, is_measured: bool) -> None:
+    measured = torch.randn(clip.info.n_source_frames, 68, 3, generator=torch.Generator().manual_seed(0))
+    around_eyes = [*range(17, 27), *range(36, 48)]
+    for preset, rest in ((PRESETS["r2_talker"], True), (r2_talker(PAPER), False)):
+        landmarks = fit_landmarks(clip, preset, measured if is_measured else None).landmarks
+        assert bool(landmarks[:, 48:].any()), "lips move"
+        assert bool(landmarks[:, around_eyes].any()) != rest
 
 
 def test_another_programs_landmarks_can_move_the_head(clip: Clip, tmp_path: Path) -> None:

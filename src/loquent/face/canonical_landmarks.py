@@ -8,7 +8,7 @@ are the camera's before a face that looks straight at it: x to the picture's rig
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
@@ -84,13 +84,16 @@ class LandmarkBasis:
         """
         face = mean_face(faces[:n_train]).astype(np.float32)
         numbers = POINT_SETS[points]
-        basis = _fitted(aligned_faces(faces[:n_train], face)[:, list(numbers)], scale, numbers, face)
-        moves = ~_around_eyes(numbers) | has_eyes
-        return replace(basis, limit=basis.limit * moves[:, None].astype(np.float32))
+        return _fitted(aligned_faces(faces[:n_train], face)[:, list(numbers)], scale, has_eyes, numbers, face)
 
     @classmethod
     def fit_measured(
-        cls, landmarks: Float[np.ndarray, "frames points 3"], n_train: int, scale: Scale = "one"
+        cls,
+        landmarks: Float[np.ndarray, "frames points 3"],
+        n_train: int,
+        scale: Scale = "one",
+        *,
+        has_eyes: bool = True,
     ) -> "LandmarkBasis":
         """The same for landmarks that another program measured and freed of pose, GeneFace's (SPEC 7.2).
 
@@ -99,7 +102,7 @@ class LandmarkBasis:
         """
         if not np.isfinite(landmarks[:n_train]).all():
             raise InputError("Landmarks of training frames are NaN or infinite. Measure them again.")
-        return _fitted(landmarks[:n_train].astype(np.float64), scale)
+        return _fitted(landmarks[:n_train].astype(np.float64), scale, has_eyes)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "LandmarkBasis":
@@ -170,6 +173,7 @@ def _around_eyes(numbers: tuple[int, ...]) -> Bool[np.ndarray, "points"]:
 def _fitted(
     landmarks: Float[np.ndarray, "frames points 3"],
     scale: Scale,
+    has_eyes: bool,
     numbers: tuple[int, ...] = (),
     face: Float[np.ndarray, "478 3"] | None = None,
 ) -> LandmarkBasis:
@@ -186,6 +190,8 @@ def _fitted(
     unit = np.full(centre.shape, largest / _ROOM) if scale == "one" else _DEVIATIONS * deviation
     unit = np.maximum(unit, _STILL * largest)
     limit = np.minimum(landmark_limits(numbers or indices.MESH_OF_68) * deviation / unit, 1)
+    if not has_eyes:
+        limit[_around_eyes(numbers or indices.MESH_OF_68)] = 0
     return LandmarkBasis(centre.astype(np.float32), unit.astype(np.float32), limit.astype(np.float32), numbers, face)
 
 

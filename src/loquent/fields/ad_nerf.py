@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from loquent.fields.conditioned_nerf import ConditionedNerf, NerfSizes, look_coarsely
+from loquent.fields.conditioned_nerf import ConditionedNerf, NerfSizes, place_hierarchically
 from loquent.fields.head import (
     HeadCondition,
     HeadSamples,
@@ -89,7 +89,7 @@ class AdNerfHead(SpeechHead, PlacingHead):
             frames = None if frame_of_ray is None else frame_of_ray[samples.ray_ids]
             return self._ask(self.coarse, samples.positions, directions[samples.ray_ids], condition, frames)
 
-        return look_coarsely(self.config, ask, origins, directions, box, noise)
+        return place_hierarchically(self.config, ask, origins, directions, box, noise)
 
     def parameter_groups(self, lr: float = 5e-4, lr_net: float = 5e-4) -> list[dict[str, Any]]:
         """Optimiser groups of SPEC 6.2: `lr_net` for networks, five times that for audio attention; there are no tables."""

@@ -1,7 +1,8 @@
 """The torso of AD-NeRF (Guo et al., ICCV 2021): two deep networks more, before the head (SPEC 6.2; `conditioned_nerf.py`).
 
 The camera that the torso is seen with never moves: it is the first frame's. How the head is held, as angles and place, is told
-to the networks beside what moves the lips, and so are shoulders that move. Light that passes the last sample shows the head.
+to the networks beside what moves the lips, so shoulders can move although the camera does not. Light that passes the last
+sample shows the head.
 
 As with the head, a linear layer that is never used is left out, and places are measured from the camera's own distance. The
 original's torso is known to stay empty for good now and then, since a density below zero has no gradient: ours begins as mist.
@@ -15,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from loquent.fields.conditioned_nerf import ConditionedNerf, NerfSizes, look_coarsely
+from loquent.fields.conditioned_nerf import ConditionedNerf, NerfSizes, place_hierarchically
 from loquent.fields.head import per_sample
 from loquent.fields.torso_field import TorsoConfig, TorsoField, TorsoPixels
 from loquent.geometry.cameras import VOLUME_UNITS_PER_METRE, Camera
@@ -40,7 +41,7 @@ class AdNerfTorsoConfig(NerfSizes, TorsoConfig):
 
     code_width: int = dataclasses.field(default=0, metadata={"least": 0})
     """Values of an appearance code; the original has none."""
-    lips_width: int = 64
+    condition_width: int = 64
     """Values of what moves the lips, as the head encodes it."""
 
 
@@ -49,7 +50,8 @@ class AdNerfTorso(TorsoField):
 
     kind: ClassVar[str] = "ad_nerf"
     is_in_front: ClassVar[bool] = True
-    learns_empty: ClassVar[bool] = False
+    is_told_of_lips: ClassVar[bool] = True
+    updates_occupancy: ClassVar[bool] = False
     config: AdNerfTorsoConfig
     first_pose: Tensor
     """`world_from_camera` of the first frame [4, 4]."""
@@ -59,7 +61,7 @@ class AdNerfTorso(TorsoField):
     def __init__(self, config: AdNerfTorsoConfig) -> None:
         super().__init__()
         self.config = config
-        width = config.lips_width + _POSE_WIDTH
+        width = config.condition_width + _POSE_WIDTH
         self.coarse, self.fine = (ConditionedNerf(config, width, config.code_width) for _ in range(2))
         for network in (self.coarse, self.fine):
             nn.init.constant_(network.density_layer.bias, _FIRST_DENSITY)
@@ -68,8 +70,8 @@ class AdNerfTorso(TorsoField):
         self.register_buffer("view", torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
 
     @torch.no_grad()
-    def stand(self, camera: Camera, world_from_camera: Float[Tensor, "4 4"]) -> None:
-        """See :meth:`TorsoField.stand`."""
+    def set_reference_view(self, camera: Camera, world_from_camera: Float[Tensor, "4 4"]) -> None:
+        """See :meth:`TorsoField.set_reference_view`."""
         down = [(camera.height - 1) / 2 / camera.fy, (camera.height / 2 - camera.cy) / camera.fy]
         across = [(camera.width - 1) / 2 / camera.fx, (camera.width / 2 - camera.cx) / camera.fx]
         self.view.copy_(torch.tensor([down, across]))
@@ -82,16 +84,16 @@ class AdNerfTorso(TorsoField):
         code: Float[Tensor, "frames code_width"],
         frame_of_pixel: Int[Tensor, "pixels"] | None = None,
         *,
-        lips: Float[Tensor, "frames condition_width"] | None = None,
+        condition: Float[Tensor, "frames condition_width"] | None = None,
         noise: torch.Generator | None = None,
     ) -> TorsoPixels:
         """See :meth:`TorsoField.forward`."""
-        assert lips is not None, "this torso is told what moves the lips"
-        condition = torch.cat([lips, self.encode_pose(world_from_camera)], dim=-1)
+        assert condition is not None, "this torso is told what moves the lips"
+        told = torch.cat([condition, self.encode_pose(world_from_camera)], dim=-1)
         parts = []
         for chosen in torch.split(torch.arange(len(plane_xy), device=plane_xy.device), PIXELS):
             frames = None if frame_of_pixel is None else frame_of_pixel[chosen]
-            parts.append(self._look(plane_xy[chosen], condition, code, frames, noise))
+            parts.append(self._look(plane_xy[chosen], told, code, frames, noise))
         alpha, colour, coarse_alpha, coarse_colour = (torch.cat(values) for values in zip(*parts, strict=True))
         return TorsoPixels(alpha, colour, TorsoPixels(coarse_alpha, coarse_colour))
 
@@ -112,18 +114,18 @@ class AdNerfTorso(TorsoField):
         return self.first_pose[:3, 3].expand_as(directions), directions
 
     def _look(
-        self, plane_xy: Tensor, condition: Tensor, code: Tensor, frames: Tensor | None, noise: torch.Generator | None
+        self, plane_xy: Tensor, told: Tensor, code: Tensor, frames: Tensor | None, noise: torch.Generator | None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Alpha and colour of some pixels, and what the coarse network made of them."""
         origins, directions = self.rays(plane_xy)
 
         def asking(network: ConditionedNerf, samples: RaySamples) -> tuple[Tensor, Tensor]:
             of_sample = None if frames is None else frames[samples.ray_ids]
-            told, own_code = (per_sample(rows, of_sample, len(samples.positions)) for rows in (condition, code))
-            density, colour = network(samples.positions, directions[samples.ray_ids], told, own_code)
+            rows = [per_sample(of_frame, of_sample, len(samples.positions)) for of_frame in (told, code)]
+            density, colour = network(samples.positions, directions[samples.ray_ids], *rows)
             return density, colour
 
-        placed = look_coarsely(
+        placed = place_hierarchically(
             self.config, lambda samples: asking(self.coarse, samples), origins, directions, noise=noise
         )
         density, colour = asking(self.fine, placed.samples)

@@ -104,7 +104,7 @@ class ConditionedNerf(nn.Module):
         return per_metre / VOLUME_UNITS_PER_METRE
 
 
-def look_coarsely(
+def place_hierarchically(
     sizes: NerfSizes,
     ask: Ask,
     origins: Float[Tensor, "rays 3"],
@@ -125,19 +125,19 @@ def look_coarsely(
     centre = origins.norm(dim=-1)
     near = (centre - sizes.near_m * VOLUME_UNITS_PER_METRE).clamp(min=_MIN_NEAR)
     far = centre + sizes.far_m * VOLUME_UNITS_PER_METRE
-    even = near[:, None] + (far - near)[:, None] * even_places(len(origins), sizes.n_coarse, near, noise)
+    even = near[:, None] + (far - near)[:, None] * stratified_depths(len(origins), sizes.n_coarse, near, noise)
     samples, asked = _samples_at(origins, directions, even, box)
     density, colour = ask(samples)
     seen = composite(density, colour, samples.steps, samples.ray_starts)
     with torch.no_grad():
         weights = torch.zeros_like(even[:, :-1]).masked_scatter_(asked, seen.weights)
         middles = (even[:, 1:] + even[:, :-1]) / 2
-        drawn = draw_places(middles, weights[:, 1:] + _LEAST_WEIGHT, sizes.n_fine, noise)
+        drawn = importance_depths(middles, weights[:, 1:] + _LEAST_WEIGHT, sizes.n_fine, noise)
         every = torch.cat([even, drawn], dim=1).sort(dim=1).values
     return PlacedSamples(_samples_at(origins, directions, every, box)[0], seen.pixels, seen.opacity)
 
 
-def even_places(
+def stratified_depths(
     n_rays: int, n_places: int, like: Tensor, noise: torch.Generator | None = None
 ) -> Float[Tensor, "rays places"]:
     """Places from 0 to 1 at equal distances; with `noise`, each anywhere halfway to its neighbours (NeRF, eq. 2)."""
@@ -149,7 +149,7 @@ def even_places(
     return low + (high - low) * torch.rand(even.shape, generator=noise, dtype=like.dtype, device=like.device)
 
 
-def draw_places(
+def importance_depths(
     edges: Float[Tensor, "rays edges"],
     weights: Float[Tensor, "rays bins"],
     n_places: int,

@@ -80,11 +80,11 @@ class PlaneTorso(TorsoField):
         code: Float[Tensor, "frames code_width"],
         frame_of_pixel: Int[Tensor, "pixels"] | None = None,
         *,
-        lips: Float[Tensor, "frames condition_width"] | None = None,
+        condition: Float[Tensor, "frames condition_width"] | None = None,
         noise: torch.Generator | None = None,
     ) -> TorsoPixels:
         """See :meth:`TorsoField.forward`."""
-        del lips, noise
+        del condition, noise
         shrunk = plane_xy * _SHRINK
         of_frame = torch.cat([self.encode_pose(world_from_camera), code], dim=-1)
         inputs = torch.cat(

@@ -12,10 +12,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from loquent.fields.plane_torso import PlaneTorso, PlaneTorsoConfig
+from loquent.fields.torso_field import TorsoPixels
 from loquent.geometry.rotations import euler_xyz
 from loquent.ops.directions import frequency_encode
 
 _POSE_OCTAVES = 4
+_ENTROPY_WEIGHT = 1e-4
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,11 @@ class RadNerfTorso(PlaneTorso):
         """Euler angles and centre, frequency-encoded."""
         pose = torch.cat([euler_xyz(world_from_camera[:, :3, :3]), world_from_camera[:, :3, 3]], dim=-1)
         return frequency_encode(pose, _POSE_OCTAVES)
+
+    def regulariser(self, shown: TorsoPixels) -> Float[Tensor, ""]:
+        """Binary entropy of alpha, in bits: a pixel shows the torso or does not (SPEC 3.2)."""
+        p = shown.alpha.clamp(1e-5, 1 - 1e-5)
+        return _ENTROPY_WEIGHT * (-p * p.log2() - (1 - p) * (1 - p).log2()).mean()
 
     def squash(self, values: Float[Tensor, "pixels 4"]) -> Float[Tensor, "pixels 4"]:
         """Alpha and colour in [0, 1]."""

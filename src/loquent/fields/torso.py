@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from loquent.fields.head import bounded_colour
 from loquent.fields.plane_torso import PlaneTorso, PlaneTorsoConfig
+from loquent.fields.torso_field import TorsoPixels
 from loquent.ops.directions import frequency_encode
 
 _ANCHOR_OCTAVES = 3
@@ -50,6 +51,7 @@ class ErNerfTorso(PlaneTorso):
         in_camera = (self.anchors[:, :3] - weight * centre[:, None]) @ rotation
         return in_camera[..., :2] / (weight * in_camera[..., 2:])
 
-    def regulariser(self) -> Float[Tensor, ""]:
+    def regulariser(self, shown: TorsoPixels) -> Float[Tensor, ""]:
         """Mean of (1 - w)² over the anchors' homogeneous weights, a term of the torso's loss (SPEC 4.2)."""
+        del shown
         return (1 - self.anchors[:, 3]).square().mean()

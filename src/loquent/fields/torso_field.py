@@ -48,7 +48,9 @@ class TorsoField(nn.Module, ABC):
     """Name of the method in `loquent.fields.kinds` and in portrait files."""
     is_in_front: ClassVar[bool] = False
     """Whether it is laid over the head, and so shows nothing where the head is seen; or stands behind it, whole."""
-    learns_empty: ClassVar[bool] = True
+    is_told_of_lips: ClassVar[bool] = False
+    """Whether it needs to know what moves the lips."""
+    updates_occupancy: ClassVar[bool] = True
     """Whether it is asked now and then, all over the picture, where it shows nothing (SPEC 3.1). Where asking is dear, the
     mattes of the training frames say it, once."""
     config: TorsoConfig
@@ -64,7 +66,7 @@ class TorsoField(nn.Module, ABC):
         code: Float[Tensor, "frames code_width"],
         frame_of_pixel: Int[Tensor, "pixels"] | None = None,
         *,
-        lips: Float[Tensor, "frames condition_width"] | None = None,
+        condition: Float[Tensor, "frames condition_width"] | None = None,
         noise: torch.Generator | None = None,
     ) -> TorsoPixels:
         """Alpha and colour of pixels.
@@ -74,7 +76,7 @@ class TorsoField(nn.Module, ABC):
             world_from_camera: pose of each frame, volume frame.
             code: appearance code of each frame.
             frame_of_pixel: which frame each pixel belongs to; None where there is one frame.
-            lips: what moves the lips of each frame, as the head encodes it; for methods whose torso listens.
+            condition: what moves the lips of each frame, as the head encodes it; for methods whose torso is told.
             noise: of random places along rays, while training; None = evenly, as for pictures.
         """
 
@@ -82,13 +84,13 @@ class TorsoField(nn.Module, ABC):
     def parameter_groups(self, lr: float, lr_net: float) -> list[dict[str, Any]]:
         """Optimiser groups: `lr` for tables, `lr_net` for networks."""
 
-    def regulariser(self) -> Float[Tensor, ""]:
-        """What the method adds to the loss of its picture."""
-        return self.codes.new_zeros(())
+    def regulariser(self, shown: TorsoPixels) -> Float[Tensor, ""]:
+        """What the method adds to the loss of its picture, some pixels of which are `shown`."""
+        return shown.alpha.new_zeros(())
 
     @torch.no_grad()
-    def stand(self, camera: Camera, world_from_camera: Float[Tensor, "4 4"]) -> None:
-        """Before training: tell the field the clip's camera, and its first frame's pose, for methods that build on them."""
+    def set_reference_view(self, camera: Camera, world_from_camera: Float[Tensor, "4 4"]) -> None:
+        """Before training: tell the field the clip's camera and its first frame's pose, for methods that keep that view."""
         del camera, world_from_camera
 
     def test_code(self, n_frames: int) -> Float[Tensor, "frames code_width"]:

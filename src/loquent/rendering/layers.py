@@ -1,4 +1,4 @@
-"""Head over torso over background, and the part of the picture that the head can cover (SPEC 2.7, 3.1)."""
+"""Head over torso over background, or torso over head, and the part of the picture that the head can cover (SPEC 2.7, 3.1)."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from loquent.ops.ray_march import Box
 def torso_over(
     alpha: Float[Tensor, "pixels"], colour: Float[Tensor, "pixels 3"], background: Float[Tensor, "pixels 3"]
 ) -> Float[Tensor, "pixels 3"]:
-    """Lay the torso over the background plate; `colour` is not weighted yet."""
+    """Lay the torso over what is behind it; `colour` is not weighted yet."""
     return background + alpha[:, None] * (colour - background)
 
 

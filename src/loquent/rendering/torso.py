@@ -1,4 +1,4 @@
-"""The torso layer: a picture-plane field, asked only where its 2-D occupancy says there is something (SPEC 3.1)."""
+"""The torso layer: a field asked only for pixels where its 2-D occupancy says there is something (SPEC 3.1)."""
 
 from collections.abc import Callable
 
@@ -35,10 +35,18 @@ class TorsoOccupancy(nn.Module):
         self.alpha.copy_(torch.maximum(self.alpha * decay, fresh))
 
     @torch.no_grad()
-    def keep_only(self, alpha: Float[Tensor, "height width"]) -> None:
-        """Give up what lies far from where `alpha`, the largest of many pictures at each pixel, shows the torso."""
-        largest = functional.adaptive_max_pool2d(alpha[None], self.cells)
-        self.alpha.copy_(functional.max_pool2d(largest, kernel_size=7, stride=1, padding=3)[0])
+    def clear(self) -> None:
+        """Nothing shows the torso, until :meth:`mark` says where."""
+        self.alpha.zero_()
+
+    @torch.no_grad()
+    def mark(self, coordinates: Float[Tensor, "pixels 2"]) -> None:
+        """The torso was seen at these (row, column), so it may show there and close by."""
+        cells = ((coordinates.clamp(-1, 1) + 1) * ((self.cells - 1) / 2)).round().long()
+        seen = torch.zeros_like(self.alpha)
+        seen[cells[:, 0], cells[:, 1]] = 1
+        near = functional.max_pool2d(seen[None], kernel_size=5, stride=1, padding=2)[0]
+        self.alpha.copy_(torch.maximum(self.alpha, near))
 
     @torch.no_grad()
     def is_occupied(self, coordinates: Float[Tensor, "pixels 2"], threshold: float = 0.01) -> Bool[Tensor, "pixels"]:

@@ -7,9 +7,9 @@ from torch.nn import functional
 
 from loquent.speech.phonetic_net import CLASSES
 
-AROUND_STEPS = range(15, 38)
-"""How long before a step and after it nobody is to speak: lips begin to close where that is 0.3 s, and are closed where it is
-0.74 s. In short pauses people hold their lips as the next word wants them, or open to breathe, which their clip teaches."""
+AROUND_STEPS = range(10, 26)
+"""How long before a step and after it nobody is to speak: lips begin to close where that is 0.2 s, and are closed where it is
+0.5 s. In shorter pauses people hold their lips as the next word wants them, or open to breathe, which their clip teaches."""
 RAMP_STEPS = 8
 """Half width of the means over time (0.16 s): single steps of noise are often taken for a sound, and lips close smoothly."""
 SURE = (0.3, 0.45)

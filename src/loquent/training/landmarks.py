@@ -66,6 +66,6 @@ def fit_landmarks(
                 "r2_talker, or leave the landmarks out."
             )
         chosen = clip.at_frames(measured, "landmarks")[:n_train].numpy()
-        basis = LandmarkBasis.fit_measured(chosen, n_train, preset.landmark_scale)
+        basis = LandmarkBasis.fit_measured(chosen, n_train, preset.landmark_scale, has_eyes=preset.landmarks_have_eyes)
         landmarks = torch.from_numpy(basis.of_measured(chosen))
     return TrainingLandmarks(basis, landmarks, frame_ids)

@@ -27,6 +27,8 @@ from loquent.training.torso_follow import fit_torso_follow
 
 GRID_INTERVAL = 16
 """Steps between updates of the 2-D occupancy grid (SPEC 3.1)."""
+FAINT = 8
+"""Alpha of a pixel, of 255, up to which it does not count as torso."""
 TORSO_SHARE = 0.7
 """Share of the pixels that fall where some frame's torso is; the rest is uniform."""
 
@@ -44,18 +46,18 @@ class TorsoTrainer(Learner[TorsoField, TorsoOccupancy]):
         device: torch.device,
         seed: int,
         *,
-        lips: Float[Tensor, "frames condition_width"] | None = None,
+        condition: Float[Tensor, "frames condition_width"] | None = None,
         tick: Callable[[], None] = lambda: None,
     ) -> None:
         """Loads the torso layers of `frames`; `tick` is called once a frame.
 
-        `lips` is what moves the lips of these frames, as the head encodes it, for torsos that are told.
+        `condition` is what moves the lips of these frames, as the head encodes it, for torsos that are told.
         """
         self.camera = clip.camera
         self.device = device
         self.frames = torch.tensor(frames, device=device)
         self.world_from_camera = clip.track.world_from_camera[list(frames)].to(device)
-        self.lips = None if lips is None else lips.to(device)
+        self.condition = None if condition is None else condition.to(device)
         self.target = np.empty((len(frames), self.camera.height * self.camera.width, 3), np.uint8)
         self.alpha = np.empty(self.target.shape[:2], np.uint8)
         plate = np.broadcast_to(clip.background.reshape(-1, 3), self.target.shape)
@@ -74,15 +76,14 @@ class TorsoTrainer(Learner[TorsoField, TorsoOccupancy]):
 
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(load_one, range(len(frames))))
-        self.torso_pixels = np.nonzero(self.alpha.max(axis=0) > 8)[0]
+        self.torso_pixels = np.nonzero(self.alpha.max(axis=0) > FAINT)[0]
         self.follow = (self._fit_follow(clip, frames) if preset.torso_follows else TorsoFollow()).to(device)
         torso = torso.to(device)
-        torso.stand(self.camera, self.world_from_camera[0])
+        torso.set_reference_view(self.camera, self.world_from_camera[0])
         groups = torso.parameter_groups(stage.lr_grid, stage.lr_net)
         super().__init__(torso, groups, TorsoOccupancy().to(device), preset, device, seed)
-        if not torso.learns_empty:
-            largest = torch.from_numpy(self.alpha.max(axis=0).reshape(self.camera.height, self.camera.width))
-            self.grid.keep_only(largest.to(device).float() / 255)
+        if not torso.updates_occupancy:
+            self._occupy()
 
     def step(self, stage: TorsoStageConfig, progress: float) -> dict[str, float]:
         """One optimiser step of `stage`, `progress` of the way through it; returns the loss and the PSNR of its pixels."""
@@ -99,15 +100,14 @@ class TorsoTrainer(Learner[TorsoField, TorsoOccupancy]):
         poses = self.world_from_camera[k]
         of_frame = torch.arange(count, device=self.device).repeat_interleave(share)
         plane = self.follow(pixel_plane(rows, columns, self.camera), poses, of_frame)
-        lips = None if self.lips is None else self.lips[k]
-        out = self.field(plane, poses, self.field.codes[self.frames[k]], of_frame, lips=lips, noise=self.noise)
+        told = None if self.condition is None else self.condition[k]
+        out = self.field(plane, poses, self.field.codes[self.frames[k]], of_frame, condition=told, noise=self.noise)
         error = losses.squared_error(_blended(out, behind), target).mean()
-        loss = error + self.field.regulariser()
-        if out.coarse is not None:
+        matte = torch.from_numpy(self.alpha[chosen[:, None], pixels]).to(self.device).float().reshape(-1) / 255
+        loss = error + self.field.regulariser(out) + stage.matte * (out.alpha - matte).square().mean()
+        if out.coarse is not None:  # the network that places the samples learns alike
             loss = loss + losses.squared_error(_blended(out.coarse, behind), target).mean()
-        if stage.matte > 0:
-            matte = torch.from_numpy(self.alpha[chosen[:, None], pixels]).to(self.device).float().reshape(-1) / 255
-            loss = loss + stage.matte * (out.alpha - matte).square().mean()
+            loss = loss + stage.matte * (out.coarse.alpha - matte).square().mean()
         return {"loss": self.learn(loss), "psnr": -10 * float(np.log10(max(float(error.detach()), 1e-10)))}
 
     def _fit_follow(self, clip: Clip, frames: tuple[int, ...]) -> TorsoFollow:
@@ -134,16 +134,24 @@ class TorsoTrainer(Learner[TorsoField, TorsoOccupancy]):
             ]
         )
 
+    def _occupy(self) -> None:
+        """Mark where the training frames show a torso, each followed back to where the field is asked."""
+        self.grid.clear()
+        for k, alpha in enumerate(self.alpha):
+            seen = torch.from_numpy(np.nonzero(alpha > FAINT)[0]).to(self.device)
+            plane = pixel_plane(seen // self.camera.width, seen % self.camera.width, self.camera)
+            self.grid.mark(self.follow(plane, self.world_from_camera[k][None]))
+
     @torch.no_grad()
     def _update_grid(self) -> None:
-        if self.n_steps % GRID_INTERVAL or not self.field.learns_empty:
+        if self.n_steps % GRID_INTERVAL or not self.field.updates_occupancy:
             return
         k = int(self.generator.integers(len(self.frames)))
         pose, code = self.world_from_camera[k][None], self.field.codes[self.frames[k]][None]
-        lips = None if self.lips is None else self.lips[k][None]
+        told = None if self.condition is None else self.condition[k][None]
 
         def torso(plane: Tensor) -> tuple[Tensor, Tensor]:
-            shown = self.field(plane, pose, code, lips=lips)
+            shown = self.field(plane, pose, code, condition=told)
             return shown.alpha, shown.colour
 
         self.grid.update(torso, generator=self.noise)

@@ -224,8 +224,6 @@ class _Run:
     def _train_torso(self, stage: TorsoStageConfig, head: HeadTrainer, curves: SummaryWriter) -> TorsoTrainer:
         frames = spread_frames(self.clip.train_frames, min(TORSO_FRAMES, self.preset.max_frames))
         torso = make_torso({"n_codes": max(N_CODES, self.clip.n_frames), **self.preset.torso_method})
-        with torch.no_grad():
-            lips = head.field.encode(self._head_inputs(frames).to(self.device))
         with Progress("Reading torso layers", len(frames), unit="frame") as bar:
             trainer = TorsoTrainer(
                 self.clip,
@@ -235,11 +233,17 @@ class _Run:
                 self.preset,
                 self.device,
                 self.seed,
-                lips=lips,
+                condition=self._condition(head, frames) if torso.is_told_of_lips else None,
                 tick=bar.advance,
             )
         self._run_stage("torso", len(self.preset.head), stage, trainer, curves)
         return trainer
+
+    @torch.no_grad()
+    def _condition(self, head: HeadTrainer, frames: Sequence[int]) -> Float[Tensor, "frames condition_width"]:
+        """What a torso is told of the lips: as in a film, what the sound alone gives, where the head is moved by expression."""
+        heard = self._head_inputs(frames) if self.lips is None else self.lips.out_of_fold[list(frames)]
+        return head.field.encode(heard.to(self.device))
 
     def _run_stage(
         self, name: str, number: int, stage: Any, trainer: HeadTrainer | TorsoTrainer, curves: SummaryWriter
