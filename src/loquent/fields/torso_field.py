@@ -3,6 +3,7 @@
 Training and portraits know only this; which methods there are says `loquent.fields.kinds`.
 """
 
+import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -21,8 +22,8 @@ class TorsoConfig:
 
     n_codes: int = 10_000
     """Appearance codes: one per training frame, and spare ones."""
-    code_width: int = 8
-    """Values of an appearance code."""
+    code_width: int = dataclasses.field(default=8, metadata={"least": 0})
+    """Values of an appearance code; 0 = all frames look alike."""
 
     def __post_init__(self) -> None:
         """Check that whatever counts something counts at least one."""

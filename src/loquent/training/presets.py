@@ -217,6 +217,7 @@ QUICK = Preset(
     torso=TorsoStageConfig(
         share=0.16, steps=2_500, pixels=4_096, frames=8, lr_grid=3e-2, lr_net=6e-3, lr_end=0.05, matte=0.1
     ),
+    torso_method={"kind": "er_nerf", "code_width": 0},
     brows=True,
     occupancy="visibility",
     max_samples=64,
