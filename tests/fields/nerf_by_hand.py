@@ -1,10 +1,28 @@
 """AD-NeRF's two networks and how a ray is rendered with them, written out from SPEC 6.2."""
 
+from typing import TypeVar
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from loquent.fields.ad_nerf import AdNerfHead
+from loquent.fields.ad_nerf_torso import AdNerfTorso
 from loquent.fields.conditioned_nerf import NerfSizes
+
+Field = TypeVar("Field", AdNerfHead, AdNerfTorso)
+
+
+def enlivened(field: Field) -> Field:
+    """Neither nothing nor a wall, and colours that differ: narrow layers as they start hand nothing on."""
+    with torch.no_grad():
+        for network in (field.coarse, field.fine):
+            for layer in (*network.trunk, *network.view_net):
+                layer.weight.mul_(2.2)
+            network.density_layer.weight.mul_(15)
+            network.density_layer.bias.fill_(2.0)
+            network.colour_layer.weight.mul_(6)
+    return field
 
 
 class NerfByHand:

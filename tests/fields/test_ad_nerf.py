@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from nerf_by_hand import NerfByHand
+from nerf_by_hand import NerfByHand, enlivened
 from scipy import stats
 from torch import Tensor
 
@@ -39,14 +39,7 @@ SMALL: dict[str, Any] = {"hidden": 12, "n_coarse": 9, "n_fine": 13, "condition_w
 def lively_head(**sizes: Any) -> AdNerfHead:
     torch.manual_seed(3)
     head = AdNerfHead(AdNerfConfig(**{"n_codes": 5, **SMALL, **sizes}))
-    with torch.no_grad():
-        for network in (head.coarse, head.fine):
-            for layer in (*network.trunk, *network.view_net):
-                layer.weight.mul_(2.2)  # narrow layers as they start hand nothing on
-            network.density_layer.weight.mul_(15)
-            network.density_layer.bias.fill_(2.0)
-            network.colour_layer.weight.mul_(6)
-    return head
+    return enlivened(head)
 
 
 def some_samples(n: int) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from nerf_by_hand import NerfByHand, waves
+from nerf_by_hand import NerfByHand, enlivened, waves
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
@@ -46,14 +46,7 @@ def lively_torso(first_pose: Tensor, **sizes: Any) -> AdNerfTorso:
     torch.manual_seed(3)
     torso = AdNerfTorso(AdNerfTorsoConfig(**{"n_codes": 5, **SMALL, **sizes}))
     torso.set_reference_view(CAMERA, first_pose)
-    with torch.no_grad():
-        for network in (torso.coarse, torso.fine):
-            for layer in (*network.trunk, *network.view_net):
-                layer.weight.mul_(2.2)  # narrow layers as they start hand nothing on
-            network.density_layer.weight.mul_(15)
-            network.density_layer.bias.fill_(2.0)
-            network.colour_layer.weight.mul_(6)
-    return torso
+    return enlivened(torso)
 
 
 def test_its_size() -> None:
