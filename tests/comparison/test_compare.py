@@ -52,6 +52,10 @@ def test_every_row_of_the_tables_is_a_system_that_can_be_made() -> None:
 def test_systems_bring_what_they_cannot_do_without_and_share_the_budget() -> None:
     assert SYSTEMS["r2_talker"].preset(QUICK) == R2_TALKER
     assert SYSTEMS["geneface"].preset(QUICK) == GENEFACE
+    for name in ("er_nerf_joint", "hash_concat_joint"):
+        joint = SYSTEMS[name].preset(QUICK)
+        assert joint.condition == "audio"
+        assert not any(stage.predicted or stage.condition_noise for stage in joint.head), "there are no mouth shapes"
     base = with_steps(QUICK, 70)
     for system in SYSTEMS.values():
         preset = system.preset(base)
@@ -65,15 +69,17 @@ def test_systems_bring_what_they_cannot_do_without_and_share_the_budget() -> Non
 def test_systems_are_trained_measured_and_written_once(
     clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = ("er_nerf", "rad_nerf", "mlp_concat")
+    names = ("er_nerf", "rad_nerf", "mlp_concat", "er_nerf_joint")
     records = compare(clip, tmp_path, small(QUICK), names, device="cpu")
     assert [record["name"] for record in records] == list(names)
-    assert [record["head_steps"] for record in records] == [4, 4, 4]
+    assert [record["head_steps"] for record in records] == [4, 4, 4, 4]
     assert Portrait.load(tmp_path / "rad_nerf.portrait").head.kind == "rad_nerf"
     assert Portrait.load(tmp_path / "rad_nerf.portrait").torso is None
+    assert Portrait.load(tmp_path / "er_nerf_joint.portrait").lips is None, "the field hears the sound itself"
     report = (tmp_path / "compare.md").read_text()
     assert "Table 1" in report
     assert "Table 5" in report, "er_nerf is a row of it"
+    assert "learned with the field" in report
     measured = records[1]["figures"]["rows"][2]
     assert measured["name"] == "head"
     row = next(line for line in report.splitlines() if line.startswith("| RAD-NeRF |"))

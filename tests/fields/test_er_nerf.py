@@ -8,7 +8,8 @@ from loquent.errors import InputError
 from loquent.fields import frozen_head
 from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.fields.frozen_head import FrozenHead
-from loquent.fields.head import HeadCondition, HeadSamples, per_sample
+from loquent.fields.head import HeadCondition, HeadSamples
+from loquent.fields.per_frame import per_sample
 from loquent.testing import assert_values_match
 
 

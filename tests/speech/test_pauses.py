@@ -9,7 +9,7 @@ from loquent.actor.script import make_script
 from loquent.actor.voice import speak
 from loquent.speech.kinds import extract
 from loquent.speech.mel_phonetic import posteriors
-from loquent.speech.pauses import AROUND_STEPS, RAMP_STEPS, SURE, resting
+from loquent.speech.pauses import RAMP_STEPS, SILENT_SINCE, SILENT_UNTIL, SURE, resting
 from loquent.speech.phonetic_net import CLASSES
 
 RATE_HZ = 16000
@@ -49,14 +49,15 @@ def test_a_step_rests_where_all_around_is_surely_silent() -> None:
 
     sure = [min(max((mean - SURE[0]) / (SURE[1] - SURE[0]), 0.0), 1.0) for mean in mean_around(silence.tolist())]
     shares = [
-        sum(min(sure[max(0, j - reach) : j + reach + 1]) for reach in AROUND_STEPS) / len(AROUND_STEPS)
+        sum(min(sure[max(0, j - SILENT_SINCE) : j + until + 1]) for until in SILENT_UNTIL) / len(SILENT_UNTIL)
         for j in range(330)
     ]
     wanted = torch.tensor(mean_around(shares))
     found = everywhere(features, "phonetic")
     torch.testing.assert_close(found, wanted)
     assert found[115] == found[190] == 0
-    assert 0.1 < found[155] < 0.9, "partly closed in a pause of a second"
+    assert found[130:180].max() > 0.5, "lips close in a pause of a second"
+    assert found[130:155].sum() > 2 * found[155:180].sum(), "and part before the next word"
     assert found[0] > 0.8
     some = torch.tensor([152, 70, 160])
     torch.testing.assert_close(resting("phonetic", features, some), wanted[some])

@@ -47,6 +47,11 @@ TABLES: Mapping[str, Mapping[str, Published | None]] = MappingProxyType(
             "feature_attention": Published(33.14, 0.030, 2.781),
             "er_nerf": Published(33.10, 0.029, 2.740),
         },
+        "From sound to lips: by way of mouth shapes (ours), or learned with the field (the paper)": {
+            "er_nerf": None,
+            "er_nerf_joint": None,
+            "hash_concat_joint": None,
+        },
         "R2-Talker: landmarks as the condition": {
             "geneface": None,
             "r2_talker_at_once": None,

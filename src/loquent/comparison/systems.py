@@ -24,6 +24,10 @@ def _field(kind: str, **sizes: Any) -> Callable[[Preset], Preset]:
     return lambda preset: replace(preset, method={"kind": kind, **sizes})
 
 
+def _concatenated_joint(preset: Preset) -> Preset:
+    return replace(presets.er_nerf_joint(preset), method={"kind": "er_nerf_concat"})
+
+
 SYSTEMS: Mapping[str, System] = MappingProxyType(
     {
         "er_nerf": System("ER-NeRF: hashed planes, channel attention", _field("er_nerf")),
@@ -35,6 +39,8 @@ SYSTEMS: Mapping[str, System] = MappingProxyType(
         "grid_attention": System("3-D grid, attention", _field("er_nerf_backbone", backbone="grid3d")),
         "hash_concat": System("hashed planes, concatenated", _field("er_nerf_concat")),
         "feature_attention": System("hashed planes, feature attention", _field("er_nerf_feature_attention")),
+        "er_nerf_joint": System("ER-NeRF, sound straight in", presets.er_nerf_joint),
+        "hash_concat_joint": System("hashed planes, concatenated, sound straight in", _concatenated_joint),
         "r2_talker": System("R2-Talker", presets.r2_talker),
         "r2_talker_at_once": System("R2-Talker, not progressive", presets.r2_talker_at_once),
         "geneface": System("GeneFace + instant-NGP", presets.geneface),

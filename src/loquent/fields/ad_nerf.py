@@ -16,15 +16,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from loquent.fields.conditioned_nerf import ConditionedNerf, NerfSizes, place_hierarchically
-from loquent.fields.head import (
-    HeadCondition,
-    HeadSamples,
-    PlacedSamples,
-    PlacingHead,
-    SpeechHead,
-    SpeechHeadConfig,
-    per_sample,
-)
+from loquent.fields.head import HeadCondition, HeadSamples, PlacedSamples, PlacingHead, SpeechHead, SpeechHeadConfig
+from loquent.fields.per_frame import per_sample
 from loquent.ops.ray_march import Box, RaySamples
 
 

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from loquent.fields.conditioned_nerf import ConditionedNerf, NerfSizes, place_hierarchically
-from loquent.fields.head import per_sample
+from loquent.fields.per_frame import per_sample
 from loquent.fields.torso_field import TorsoConfig, TorsoField, TorsoPixels
 from loquent.geometry.cameras import VOLUME_UNITS_PER_METRE, Camera
 from loquent.geometry.rotations import euler_xyz

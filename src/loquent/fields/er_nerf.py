@@ -24,8 +24,8 @@ from loquent.fields.head import (
     SpeechHead,
     SpeechHeadConfig,
     bounded_colour,
-    per_sample,
 )
+from loquent.fields.per_frame import per_sample
 from loquent.nn.grid import PositionEncoder, TriplaneEncoder
 from loquent.nn.mlp import Mlp
 from loquent.ops.directions import spherical_harmonics

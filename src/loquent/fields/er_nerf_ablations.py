@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
-from loquent.fields.head import HeadCondition, per_sample
+from loquent.fields.head import HeadCondition
+from loquent.fields.per_frame import per_sample
 from loquent.nn.backbones import DenseTriplane, PositionNetwork
 from loquent.nn.grid import GridEncoder, PositionEncoder
 from loquent.nn.mlp import Mlp

@@ -3,7 +3,6 @@
 Training and portraits know only this; which methods there are says `loquent.fields.kinds`.
 """
 
-import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from loquent.errors import InputError
+from loquent.fields.sizes import check_counts
 from loquent.nn.audio import AudioEncoder
 from loquent.nn.expression import ExpressionEncoder
 from loquent.nn.landmarks import LANDMARK_WINDOW
@@ -271,18 +271,6 @@ class SpeechHead(HeadField):
         return list(encoder.attention.parameters()) if isinstance(encoder, AudioEncoder) else []
 
 
-def check_counts(sizes: Any) -> None:
-    """Check that every whole number of a field's sizes is at least 1, or what the metadata `least` of its dataclass field says.
-
-    Raises:
-        InputError: one is not.
-    """
-    for field in dataclasses.fields(sizes):
-        value, least = getattr(sizes, field.name), field.metadata.get("least", 1)
-        if field.type is int and value < least:
-            raise InputError(f"{field.name} must be at least {least}; got {value}.")
-
-
 def unfolded(head: HeadField, condition: HeadCondition) -> FrozenField:
     """The field itself under the condition of one frame, for methods that have no folded form."""
 
@@ -292,21 +280,6 @@ def unfolded(head: HeadField, condition: HeadCondition) -> FrozenField:
         return shown.density, shown.colour
 
     return ask
-
-
-def per_sample(
-    rows: Float[Tensor, "frames width"], frame_of_sample: Int[Tensor, "samples"] | None, n_samples: int
-) -> Float[Tensor, "samples width"]:
-    """The row of each sample's frame.
-
-    A product with a one-hot matrix rather than indexing: for a handful of frames its backward pass, a second product,
-    is many times faster than the scatter of an indexed read.
-    """
-    if frame_of_sample is None:
-        assert len(rows) == 1, "several frames need frame_of_sample"
-        return rows.expand(n_samples, -1)
-    frames = torch.arange(len(rows), device=rows.device)
-    return (frame_of_sample[:, None] == frames).to(rows.dtype) @ rows
 
 
 def bounded_colour(values: Float[Tensor, "*batch channels"]) -> Float[Tensor, "*batch channels"]:

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from loquent.fields.head import per_sample
+from loquent.fields.per_frame import per_sample
 from loquent.fields.torso_field import TorsoConfig, TorsoField, TorsoPixels
 from loquent.nn.grid import GridEncoder
 from loquent.nn.mlp import Mlp

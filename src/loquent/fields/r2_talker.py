@@ -26,7 +26,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from loquent.fields.folded_output import FoldedOutput
-from loquent.fields.head import GEOMETRY, HARMONICS, HeadCondition, HeadConfig, HeadField, HeadSamples, per_sample
+from loquent.fields.head import GEOMETRY, HARMONICS, HeadCondition, HeadConfig, HeadField, HeadSamples
+from loquent.fields.per_frame import per_sample
 from loquent.nn.exponential import safe_exponential
 from loquent.nn.grid import GridEncoder
 from loquent.nn.landmarks import LandmarkEncoder

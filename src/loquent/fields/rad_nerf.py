@@ -15,15 +15,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from loquent.fields.head import (
-    GEOMETRY,
-    HARMONICS,
-    HeadCondition,
-    HeadSamples,
-    SpeechHead,
-    SpeechHeadConfig,
-    per_sample,
-)
+from loquent.fields.head import GEOMETRY, HARMONICS, HeadCondition, HeadSamples, SpeechHead, SpeechHeadConfig
+from loquent.fields.per_frame import per_sample
 from loquent.nn.exponential import safe_exponential
 from loquent.nn.grid import GridEncoder
 from loquent.nn.mlp import Mlp

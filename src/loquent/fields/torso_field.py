@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from loquent.fields.head import check_counts
+from loquent.fields.sizes import check_counts
 from loquent.geometry.cameras import Camera
 
 

@@ -7,9 +7,12 @@ from torch.nn import functional
 
 from loquent.speech.phonetic_net import CLASSES
 
-AROUND_STEPS = range(10, 26)
-"""How long before a step and after it nobody is to speak: lips begin to close where that is 0.2 s, and are closed where it is
-0.5 s. In shorter pauses people hold their lips as the next word wants them, or open to breathe, which their clip teaches."""
+SILENT_SINCE = 5
+"""Steps before each step in which nobody is to have spoken (0.1 s): lips close soon after the last word."""
+SILENT_UNTIL = range(20, 31)
+"""Steps after each step in which nobody is to speak: lips begin to close where that is 0.4 s, and are closed where it is 0.6 s.
+They part well before the next word, to breathe or for its sake: on a film of the public address they are open by 0.45 of their
+range in the 0.3 s before a word, and by 0.25 between 0.2 and 0.4 s after one."""
 RAMP_STEPS = 8
 """Half width of the means over time (0.16 s): single steps of noise are often taken for a sound, and lips close smoothly."""
 SURE = (0.3, 0.45)
@@ -26,19 +29,20 @@ def resting(
     """
     if len(features) == 0 or len(steps) == 0:
         return features.new_zeros(len(steps))
-    margin = AROUND_STEPS[-1] + 2 * RAMP_STEPS  # nothing farther off is looked at
-    first = max(int(steps.min()) - margin, 0)
-    silence = _silence(kind_name, features[first : int(steps.max()) + margin + 1])
+    first = max(int(steps.min()) - SILENT_SINCE - 2 * RAMP_STEPS, 0)  # nothing farther off is looked at
+    end = int(steps.max()) + SILENT_UNTIL[-1] + 2 * RAMP_STEPS + 1
+    silence = _silence(kind_name, features[first:end])
     if silence is None:
         return features.new_zeros(len(steps))
     sure = ((_mean_around(silence[None, None]) - SURE[0]) / (SURE[1] - SURE[0])).clamp(0, 1)
-    share = torch.stack([_least_around(sure, reach) for reach in AROUND_STEPS]).mean(dim=0)
+    share = torch.stack([_least_around(sure, SILENT_SINCE, until) for until in SILENT_UNTIL]).mean(dim=0)
     return _mean_around(share)[0, 0, steps - first]
 
 
-def _least_around(values: Float[Tensor, "1 1 steps"], reach: int) -> Float[Tensor, "1 1 steps"]:
-    """Least value from `reach` steps before each step to as many after it."""
-    return -functional.max_pool1d(functional.pad(-values, (reach, reach), value=-1.0), 2 * reach + 1, stride=1)
+def _least_around(values: Float[Tensor, "1 1 steps"], before: int, after: int) -> Float[Tensor, "1 1 steps"]:
+    """Least value from `before` steps ahead of each step to `after` steps past it; beyond the ends lies 1."""
+    padded = functional.pad(-values, (before, after), value=-1.0)
+    return -functional.max_pool1d(padded, before + after + 1, stride=1)
 
 
 def _mean_around(values: Float[Tensor, "1 1 steps"]) -> Float[Tensor, "1 1 steps"]:

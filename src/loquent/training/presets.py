@@ -237,6 +237,12 @@ _AD_NERF_RATE, _AD_NERF_RAYS = 5e-4, 64
 _AD_NERF_MATTE = 0.1
 
 
+def er_nerf_joint(base: Preset) -> Preset:
+    """ER-NeRF as published: sound goes straight into the field, whose audio net learns along with it (SPEC 2.3)."""
+    head = tuple(replace(stage, predicted=0.0, condition_noise=0.0) for stage in base.head)
+    return replace(base, name="er_nerf_joint", condition="audio", head=head, method={"kind": "er_nerf"})
+
+
 def r2_talker(base: Preset) -> Preset:
     """R2-Talker's head, trained as `base` says."""
     return replace(
