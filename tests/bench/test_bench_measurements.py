@@ -1,6 +1,7 @@
 """Every measurement at tiny sizes: it runs, and its competitors compute the same."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,17 @@ from loquent.bench.run import MEASUREMENTS, OF_PERSON, OF_SOUND, run
 from loquent.errors import InputError
 from loquent.ops.dispatch import ENVIRONMENT_VARIABLE
 from loquent.testing import assert_values_match, named_tensors
+from loquent.training.presets import QUICK
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
 def person(tmp_path_factory: pytest.TempPathFactory) -> Person:
-    return Person(tmp_path_factory.mktemp("person"), 48, CPU, steps=4)
+    assert QUICK.torso is not None
+    head = (replace(QUICK.head[0], rays=128, samples=1024), *QUICK.head[1:])
+    few = replace(QUICK, head=head, torso=replace(QUICK.torso, pixels=256))
+    return Person(tmp_path_factory.mktemp("person"), 48, CPU, steps=4, preset=few)
 
 
 @pytest.fixture(autouse=True)

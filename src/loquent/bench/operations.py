@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from loquent.bench.clock import Case, Competitor, backends, on_backend
-from loquent.bench.person import HEAD_STAGE, TORSO_STAGE, Person
+from loquent.bench.person import Person
 from loquent.fields.er_nerf import ErNerfConfig
 from loquent.fields.rad_nerf import RadNerfConfig
 from loquent.fields.torso import ErNerfTorsoConfig
@@ -56,7 +56,7 @@ def grid_train(person: Person) -> Case:
 def torso_grid_train(person: Person) -> Case:
     """The torso's grid over the picture plane, with the gradients of its table and of the places, which it moves."""
     layout = ErNerfTorsoConfig().grid
-    points = (torch.rand(TORSO_STAGE.pixels, 2, generator=torch.Generator().manual_seed(1)) * 1.6 - 0.8).to(
+    points = (torch.rand(person.torso_stage.pixels, 2, generator=torch.Generator().manual_seed(1)) * 1.6 - 0.8).to(
         person.device
     )
     table = _random(person, layout.n_entries, layout.features).requires_grad_()
@@ -155,7 +155,7 @@ def _there_and_back(forward: Callable[[], Sequence[Tensor]], leaves: Sequence[Te
 def _training_rays(person: Person) -> tuple[Tensor, Callable[[], RaySamples]]:
     """Directions of the rays of a step of training, and their march."""
     trainer = person.head
-    batch = trainer.rays.draw(HEAD_STAGE, person.n_rays, 0, np.random.default_rng(0))
+    batch = trainer.rays.draw(person.head_stage, person.n_rays, 0, np.random.default_rng(0))
     jitter = torch.rand(len(batch.origins), generator=torch.Generator().manual_seed(0)).to(person.device)
 
     def march() -> RaySamples:

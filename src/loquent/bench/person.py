@@ -18,8 +18,7 @@ from loquent.data.clip import Clip
 from loquent.data.frame_store import FrameStore
 from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.fields.head import FrozenField, unfolded
-from loquent.fields.kinds import freeze, head_for_new_frames, torso_for_new_frames
-from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
+from loquent.fields.kinds import freeze, head_for_new_frames, make_torso, torso_for_new_frames
 from loquent.geometry.cameras import pixel_rays
 from loquent.motion import Motion
 from loquent.portrait import Portrait
@@ -29,7 +28,7 @@ from loquent.rendering.render import FieldSamples, RenderedRays, render_head
 from loquent.testing import make_tiny_clip
 from loquent.training.head import GRID_INTERVAL, HeadTrainer
 from loquent.training.loop import snapshot
-from loquent.training.presets import QUICK
+from loquent.training.presets import QUICK, Preset
 from loquent.training.torso import TorsoTrainer
 from loquent.training.train import N_CODES
 
@@ -37,32 +36,34 @@ STEPS = GRID_INTERVAL
 """Steps of a call: one of them updates the occupancy, as in training."""
 WARM_UP_STEPS = 256
 """Steps before anything is measured: after some 80 of them empty space is given up."""
-assert QUICK.torso is not None
-HEAD_STAGE, TORSO_STAGE = QUICK.head[0], QUICK.torso
 
 
 class Person:
-    """Trainers of head and torso by the preset `quick`, and the portrait they have come to."""
+    """Trainers of head and torso by a preset with a torso, and the portrait they have come to."""
 
-    def __init__(self, folder: Path, size: int, device: torch.device, steps: int = WARM_UP_STEPS) -> None:
+    def __init__(
+        self, folder: Path, size: int, device: torch.device, steps: int = WARM_UP_STEPS, preset: Preset = QUICK
+    ) -> None:
         """Writes a clip of `size` x `size` pixels into `folder` and trains on it, each for `steps` steps."""
+        assert preset.torso is not None
         self.device = device
+        self.head_stage, self.torso_stage = preset.head[0], preset.torso
         self.clip = make_tiny_clip(folder, size=size)
         frames = tuple(self.clip.train_frames)
         torch.manual_seed(0)
         expression = self.clip.track.expression
         config = ErNerfConfig(
-            "expression", eye_width=1 + QUICK.brows, n_codes=N_CODES, expression_width_in=expression.shape[1]
+            "expression", eye_width=1 + preset.brows, n_codes=N_CODES, expression_width_in=expression.shape[1]
         )
         store = FrameStore.load(self.clip, frames)
         self.head = HeadTrainer(
-            self.clip, store, ErNerfHead(config), expression[list(frames)], None, QUICK, device, seed=0
+            self.clip, store, ErNerfHead(config), expression[list(frames)], None, preset, device, seed=0
         )
-        torso = ErNerfTorso(ErNerfTorsoConfig(n_codes=N_CODES))
-        self.torso = TorsoTrainer(self.clip, frames, torso, TORSO_STAGE, QUICK, device, seed=0)
+        torso = make_torso({"n_codes": N_CODES, **preset.torso_method})
+        self.torso = TorsoTrainer(self.clip, frames, torso, self.torso_stage, preset, device, seed=0)
         for _ in range(steps):
-            self.head.step(HEAD_STAGE, 0.5)
-            self.torso.step(TORSO_STAGE, 0.5)
+            self.head.step(self.head_stage, 0.5)
+            self.torso.step(self.torso_stage, 0.5)
         self.n_rays = self.head.n_rays
         self.portrait = _portrait(self.clip, self.head, self.torso).to(device)
 
@@ -109,14 +110,20 @@ def _portrait(clip: Clip, head: HeadTrainer, torso: TorsoTrainer) -> Portrait:
 def head_step(person: Person) -> Case:
     """Training the head."""
     return _steps(
-        person.head, lambda: person.head.step(HEAD_STAGE, 0.5)["loss"], f"{HEAD_STAGE.samples} samples", person
+        person.head,
+        lambda: person.head.step(person.head_stage, 0.5)["loss"],
+        f"{person.head_stage.samples} samples",
+        person,
     )
 
 
 def torso_step(person: Person) -> Case:
     """Training the torso."""
     return _steps(
-        person.torso, lambda: person.torso.step(TORSO_STAGE, 0.5)["loss"], f"{TORSO_STAGE.pixels} pixels", person
+        person.torso,
+        lambda: person.torso.step(person.torso_stage, 0.5)["loss"],
+        f"{person.torso_stage.pixels} pixels",
+        person,
     )
 
 
