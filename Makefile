@@ -2,7 +2,9 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test check clean
+.PHONY: setup demo test check clean
+
+setup: .venv/ready
 
 demo: .venv/ready
 	$(BIN)/loquent demo --out demo

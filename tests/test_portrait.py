@@ -180,6 +180,8 @@ def test_portraits_from_before_brows_are_read(portrait: Portrait, tmp_path: Path
 
 
 def test_no_file_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(PortraitError, match="is a folder, not a portrait file"):
+        Portrait.load(tmp_path)
     with pytest.raises(PortraitError, match=r"does not exist.*loquent train"):
         Portrait.load(tmp_path / "nobody.portrait")
 

@@ -90,6 +90,8 @@ def telling_damage(path: Path) -> Iterator[None]:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    if path.is_dir():
+        raise PortraitError(f"{path} is a folder, not a portrait file. Name the file that `loquent train` wrote.")
     if not path.is_file():
         raise PortraitError(f"The portrait {path} does not exist. Make one with `loquent train CLIP --out {path}`.")
     try:

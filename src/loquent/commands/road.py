@@ -73,7 +73,7 @@ def train(
     seed: int = 0,
     device: str = "auto",
 ) -> int:
-    """Train a portrait on a clip folder. Run it again to resume; Ctrl-C loses nothing.
+    """Train a portrait on a clip folder. Run it again to resume; Ctrl-C loses less than a minute.
 
     Example: loquent train me_clip --minutes 8 --out me.portrait
 
