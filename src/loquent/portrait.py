@@ -74,8 +74,8 @@ class Portrait:
     landmarks: LandmarkGenerator | None = None
     """From speech features to the landmarks that move the head; None where none do, or nothing makes them from sound."""
     rest: Float[Tensor, "*values"] | None = None
-    """Expression coefficients [coefficients] or landmarks [points, 3] of the person's closed lips, which they take when nobody
-    has spoken for a while; None = whatever the sound leads to."""
+    """Expression coefficients [coefficients] or landmarks [points, 3] of the person's closed lips, which they take in pauses
+    (`loquent.speech.pauses`); None = whatever the sound leads to."""
     eye_levels: tuple[float, float] = (0.0, 1.0)
     """The head's eye condition for open and for closed eyes; imported heads may measure eyes otherwise than we do."""
     march: MarchSettings = field(default_factory=MarchSettings)

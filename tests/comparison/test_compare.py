@@ -10,7 +10,7 @@ import pytest
 from loquent.comparison import compare as comparison
 from loquent.comparison.compare import compare, with_steps
 from loquent.comparison.published import TABLES
-from loquent.comparison.systems import SLOW, SYSTEMS, System
+from loquent.comparison.systems import ON_REQUEST, SYSTEMS, System
 from loquent.data.clip import Clip, write_track
 from loquent.errors import InputError, MediaError
 from loquent.evaluation.other_voice import DrivenRow, OtherVoice
@@ -63,7 +63,7 @@ def test_systems_bring_what_they_cannot_do_without_and_share_the_budget() -> Non
         assert sum(stage.share for stage in preset.head) == pytest.approx(sum(stage.share for stage in QUICK.head))
         assert system.preset(replace(QUICK, minutes=3.0)).minutes == 3.0
     assert SYSTEMS["grid_concat"].preset(base) == replace(base, method={"kind": "er_nerf_concat", "backbone": "grid3d"})
-    assert set(SLOW) < set(SYSTEMS)
+    assert set(ON_REQUEST) < set(SYSTEMS)
 
 
 def test_systems_are_trained_measured_and_written_once(

@@ -57,6 +57,8 @@ def test_a_step_rests_where_all_around_is_surely_silent() -> None:
     torch.testing.assert_close(found, wanted)
     assert found[115] == found[190] == 0
     assert found[130:180].max() > 0.5, "lips close in a pause of a second"
+    assert 0.1 < found[129] < 0.6, "they begin to as the last word ends"
+    assert found[120] == found[172] == 0, "and not before; they are free as the next begins"
     assert found[130:155].sum() > 2 * found[155:180].sum(), "and part before the next word"
     assert found[0] > 0.8
     some = torch.tensor([152, 70, 160])

@@ -39,7 +39,7 @@ WARM_UP_STEPS = 256
 
 
 class Person:
-    """Trainers of head and torso by a preset with a torso, and the portrait they have come to."""
+    """Trainers of head and torso by `quick`, or the same with smaller stages, and the portrait they have come to."""
 
     def __init__(
         self, folder: Path, size: int, device: torch.device, steps: int = WARM_UP_STEPS, preset: Preset = QUICK

@@ -168,8 +168,9 @@ def compare(
             there is kept, and the same command goes on after an interruption.
         minutes: time budget of each system.
         steps: train each for this many steps instead of minutes.
-        systems: only these, e.g. er_nerf rad_nerf; nothing = all, see compare.md's tables, but ad_nerf: it renders minutes a
-            picture on a CPU, so name it, together with --held-out.
+        systems: only these, e.g. er_nerf rad_nerf; nothing = all of the papers' tables, but ad_nerf: it renders minutes a
+            picture on a CPU, so name it, together with --held-out. er_nerf_joint and hash_concat_joint, which learn lips with
+            the field as the paper does, are there by name, too.
         held_out: measure every system on so many held-out frames, evenly spread, instead of all; lip correlation, which needs
             frames that follow one another, is then left out. 0 = all; --drive renders every frame all the same.
         drive: let this sound, or film of somebody speaking, move every system's lips too, and add the papers' Table 2.
@@ -194,7 +195,7 @@ def compare(
         return 0
     from loquent.comparison.compare import compare as measure
     from loquent.comparison.compare import with_steps
-    from loquent.comparison.systems import SLOW, SYSTEMS
+    from loquent.comparison.systems import ON_REQUEST, SYSTEMS
     from loquent.training.presets import preset_called
 
     if steps < 0 or (steps == 0 and not 0 < minutes <= MOST_MINUTES):
@@ -207,7 +208,7 @@ def compare(
         Clip.open(clip),
         out,
         chosen,
-        systems or tuple(name for name in SYSTEMS if name not in SLOW),
+        systems or tuple(name for name in SYSTEMS if name not in ON_REQUEST),
         held_out=held_out or None,
         drive=drive,
         phones=phones,

@@ -1,4 +1,7 @@
-"""The published figures: ER-NeRF's Tables 1, 2, 4 and 5, as their rows are called in `loquent.comparison.systems`."""
+"""The published figures: ER-NeRF's Tables 1, 2, 4 and 5, as their rows are called in `loquent.comparison.systems`.
+
+Two tables more have no published figures.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,7 +50,7 @@ TABLES: Mapping[str, Mapping[str, Published | None]] = MappingProxyType(
             "feature_attention": Published(33.14, 0.030, 2.781),
             "er_nerf": Published(33.10, 0.029, 2.740),
         },
-        "From sound to lips: by way of mouth shapes (ours), or learned with the field (the paper)": {
+        "From sound to lips: by way of mouth shapes (`quick`), or learned with the field (the paper)": {
             "er_nerf": None,
             "er_nerf_joint": None,
             "hash_concat_joint": None,
@@ -59,7 +62,7 @@ TABLES: Mapping[str, Mapping[str, Published | None]] = MappingProxyType(
         },
     }
 )
-"""The tables of ER-NeRF's paper, and R2-Talker's: which systems each has, and what was published of them, if we know it."""
+"""The tables of ER-NeRF's paper, R2-Talker's, and one of ours: which systems each has, and what was published of them."""
 
 TABLE_2: Mapping[str, PublishedSync] = MappingProxyType(
     {

@@ -1,4 +1,4 @@
-"""How surely nobody is speaking, and has not been for a while: where lips come to rest."""
+"""How surely nobody is speaking, has just spoken or is about to: where lips come to rest."""
 
 import torch
 from jaxtyping import Float, Int
@@ -8,11 +8,12 @@ from torch.nn import functional
 from loquent.speech.phonetic_net import CLASSES
 
 SILENT_SINCE = 5
-"""Steps before each step in which nobody is to have spoken (0.1 s): lips close soon after the last word."""
+"""Steps before each step in which nobody is to have spoken (0.1 s), before the means below. With them lips begin to close a
+little before the last word ends, as lips do, are a third closed at its end and wholly a quarter of a second later."""
 SILENT_UNTIL = range(20, 31)
-"""Steps after each step in which nobody is to speak: lips begin to close where that is 0.4 s, and are closed where it is 0.6 s.
-They part well before the next word, to breathe or for its sake: on a film of the public address they are open by 0.45 of their
-range in the 0.3 s before a word, and by 0.25 between 0.2 and 0.4 s after one."""
+"""Steps after each step in which nobody is to speak (0.4 to 0.6 s, before the means): lips begin to part three quarters of a
+second before the next word and are free 0.2 s before it. People breathe then, and take the word's shape: on training frames of
+a public address they are open by 0.45 of their range in the last 0.3 s before a word, by 0.25 from 0.2 to 0.4 s after one."""
 RAMP_STEPS = 8
 """Half width of the means over time (0.16 s): single steps of noise are often taken for a sound, and lips close smoothly."""
 SURE = (0.3, 0.45)
@@ -22,7 +23,7 @@ SURE = (0.3, 0.45)
 def resting(
     kind_name: str, features: Float[Tensor, "all_steps width"], steps: Int[Tensor, "steps"]
 ) -> Float[Tensor, "steps"]:
-    """From 0 = somebody speaks or is about to, to 1 = nobody, at some steps of a sound; whatever noise there is.
+    """From 0 = lips are speech's, to 1 = they rest, at some steps of a sound; whatever noise there is.
 
     The phonetic network says what counts as speech; for other kinds of features nothing does, and the answer is 0. Before the
     beginning and after the end of a sound nobody speaks.

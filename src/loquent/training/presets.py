@@ -238,9 +238,11 @@ _AD_NERF_MATTE = 0.1
 
 
 def er_nerf_joint(base: Preset) -> Preset:
-    """ER-NeRF as published: sound goes straight into the field, whose audio net learns along with it (SPEC 2.3)."""
+    """ER-NeRF with the paper's way from sound to lips, otherwise trained as `base` says: sound goes straight into the field,
+    whose audio net learns along with it (SPEC 2.3).
+    """
     head = tuple(replace(stage, predicted=0.0, condition_noise=0.0) for stage in base.head)
-    return replace(base, name="er_nerf_joint", condition="audio", head=head, method={"kind": "er_nerf"})
+    return replace(base, condition="audio", head=head, method={"kind": "er_nerf"})
 
 
 def r2_talker(base: Preset) -> Preset:
