@@ -4,10 +4,10 @@ BIN := .venv/bin
 
 .PHONY: setup demo test check clean
 
-setup: .venv/ready
-
 demo: .venv/ready
 	$(BIN)/loquent demo --out demo
+
+setup: .venv/ready
 
 test: .venv/ready
 	$(BIN)/python -m pytest

@@ -9,7 +9,6 @@ from loquent.fields import frozen_head
 from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.fields.frozen_head import FrozenHead
 from loquent.fields.head import HeadCondition, HeadSamples
-from loquent.fields.per_frame import per_sample
 from loquent.testing import assert_values_match
 
 
@@ -65,16 +64,6 @@ def test_several_frames_at_once_equal_one_by_one(eye_width: int) -> None:
         for name in ("density", "colour", "audio_attention", "eye_attention", "uncertainty"):
             assert_values_match(getattr(together, name)[of_frame], getattr(alone, name), rtol=1e-4, name=name)
     assert_values_match(head.density(positions, condition, frame_of_sample), together.density, rtol=1e-5)
-
-
-def test_rows_of_frames_and_their_gradient_are_those_of_indexing() -> None:
-    rows = torch.randn(3, 5, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    frames = torch.tensor([2, 0, 2, 1, 2])
-    upstream = torch.randn(5, 5, generator=torch.Generator().manual_seed(1))
-    assert_values_match(per_sample(rows, frames, 5), rows[frames])
-    (ours,) = torch.autograd.grad(per_sample(rows, frames, 5), rows, upstream)
-    (theirs,) = torch.autograd.grad(rows[frames], rows, upstream)
-    assert_values_match(ours, theirs)
 
 
 def test_every_parameter_receives_a_gradient() -> None:

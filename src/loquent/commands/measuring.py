@@ -195,7 +195,7 @@ def compare(
         return 0
     from loquent.comparison.compare import compare as measure
     from loquent.comparison.compare import with_steps
-    from loquent.comparison.systems import ON_REQUEST, SYSTEMS
+    from loquent.comparison.systems import BY_DEFAULT
     from loquent.training.presets import preset_called
 
     if steps < 0 or (steps == 0 and not 0 < minutes <= MOST_MINUTES):
@@ -208,7 +208,7 @@ def compare(
         Clip.open(clip),
         out,
         chosen,
-        systems or tuple(name for name in SYSTEMS if name not in ON_REQUEST),
+        systems or BY_DEFAULT,
         held_out=held_out or None,
         drive=drive,
         phones=phones,

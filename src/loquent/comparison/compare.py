@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from loquent.comparison.report import markdown, plot
-from loquent.comparison.systems import ON_REQUEST, SYSTEMS
+from loquent.comparison.systems import BY_DEFAULT, SYSTEMS
 from loquent.data.clip import Clip
 from loquent.errors import InputError
 from loquent.evaluation.evaluate import evaluate
@@ -29,7 +29,7 @@ def compare(
     clip: Clip,
     folder: Path,
     preset: Preset,
-    systems: Sequence[str] = tuple(name for name in SYSTEMS if name not in ON_REQUEST),
+    systems: Sequence[str] = BY_DEFAULT,
     *,
     held_out: int | None = None,
     drive: Path | None = None,

@@ -50,8 +50,7 @@ TABLES: Mapping[str, Mapping[str, Published | None]] = MappingProxyType(
             "feature_attention": Published(33.14, 0.030, 2.781),
             "er_nerf": Published(33.10, 0.029, 2.740),
         },
-        "From sound to lips: by way of mouth shapes (`quick`), or learned with the field (the paper)": {
-            "er_nerf": None,
+        "Lips learned with the field, from the sound itself, as in the paper; the same fields above by way of the preset": {
             "er_nerf_joint": None,
             "hash_concat_joint": None,
         },

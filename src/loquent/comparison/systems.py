@@ -52,3 +52,6 @@ SYSTEMS: Mapping[str, System] = MappingProxyType(
 ON_REQUEST = ("ad_nerf", "er_nerf_joint", "hash_concat_joint")
 """Systems that are compared only where they are named: AD-NeRF takes minutes a picture on a CPU, and the two that hear the
 sound themselves answer a question of ours, which does not arise under the preset `paper`, where all do."""
+
+BY_DEFAULT = tuple(name for name in SYSTEMS if name not in ON_REQUEST)
+"""The others."""

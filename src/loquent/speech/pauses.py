@@ -13,7 +13,7 @@ little before the last word ends, as lips do, are a third closed at its end and 
 SILENT_UNTIL = range(20, 31)
 """Steps after each step in which nobody is to speak (0.4 to 0.6 s, before the means): lips begin to part three quarters of a
 second before the next word and are free 0.2 s before it. People breathe then, and take the word's shape: on training frames of
-a public address they are open by 0.45 of their range in the last 0.3 s before a word, by 0.25 from 0.2 to 0.4 s after one."""
+a public address they are open by 0.44 of their range in the last 0.3 s before a word, by 0.23 from 0.2 to 0.4 s after one."""
 RAMP_STEPS = 8
 """Half width of the means over time (0.16 s): single steps of noise are often taken for a sound, and lips close smoothly."""
 SURE = (0.3, 0.45)
