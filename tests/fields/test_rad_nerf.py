@@ -11,7 +11,7 @@ from loquent.fields.head import HeadCondition, unfolded
 from loquent.fields.kinds import describe_field, freeze, make_head
 from loquent.fields.rad_nerf import RadNerfConfig, RadNerfHead
 from loquent.fields.rad_torso import RadNerfTorso, RadNerfTorsoConfig
-from loquent.nn.exponential import safe_exponential
+from loquent.nn.activations import safe_exponential
 from loquent.ops.directions import spherical_harmonics
 from loquent.testing import assert_values_match
 

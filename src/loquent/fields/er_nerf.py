@@ -23,9 +23,9 @@ from loquent.fields.head import (
     HeadSamples,
     SpeechHead,
     SpeechHeadConfig,
-    bounded_colour,
 )
 from loquent.fields.per_frame import per_sample
+from loquent.nn.activations import bounded_colour
 from loquent.nn.grid import PositionEncoder, TriplaneEncoder
 from loquent.nn.mlp import Mlp
 from loquent.ops.directions import spherical_harmonics

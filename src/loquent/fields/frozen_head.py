@@ -13,7 +13,8 @@ from torch import Tensor
 
 from loquent.fields.er_nerf import ErNerfHead
 from loquent.fields.folded_output import FoldedOutput
-from loquent.fields.head import HeadCondition, bounded_colour
+from loquent.fields.head import HeadCondition
+from loquent.nn.activations import bounded_colour
 
 BLOCK = 8192
 """Samples that go through all layers before the next are touched: their activations stay in the cache."""

@@ -280,8 +280,3 @@ def unfolded(head: HeadField, condition: HeadCondition) -> FrozenField:
         return shown.density, shown.colour
 
     return ask
-
-
-def bounded_colour(values: Float[Tensor, "*batch channels"]) -> Float[Tensor, "*batch channels"]:
-    """Sigmoid widened to [-0.001, 1.001], so that black and white can be reached (SPEC 2.4)."""
-    return values.sigmoid() * 1.002 - 0.001

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from loquent.fields.folded_output import FoldedOutput
 from loquent.fields.head import GEOMETRY, HARMONICS, HeadCondition, HeadConfig, HeadField, HeadSamples
 from loquent.fields.per_frame import per_sample
-from loquent.nn.exponential import safe_exponential
+from loquent.nn.activations import safe_exponential
 from loquent.nn.grid import GridEncoder
 from loquent.nn.landmarks import LandmarkEncoder
 from loquent.nn.mlp import Mlp

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from loquent.fields.head import GEOMETRY, HARMONICS, HeadCondition, HeadSamples, SpeechHead, SpeechHeadConfig
 from loquent.fields.per_frame import per_sample
-from loquent.nn.exponential import safe_exponential
+from loquent.nn.activations import safe_exponential
 from loquent.nn.grid import GridEncoder
 from loquent.nn.mlp import Mlp
 from loquent.ops.directions import spherical_harmonics

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from loquent.fields.head import bounded_colour
 from loquent.fields.plane_torso import PlaneTorso, PlaneTorsoConfig
 from loquent.fields.torso_field import TorsoPixels
+from loquent.nn.activations import bounded_colour
 from loquent.ops.directions import frequency_encode
 
 _ANCHOR_OCTAVES = 3

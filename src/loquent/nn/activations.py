@@ -1,4 +1,4 @@
-"""Density from the last layer of RAD-NeRF and R2-Talker: an exponential whose gradient cannot overflow."""
+"""How fields turn their last layers' values into density and colour."""
 
 from typing import Any
 
@@ -24,6 +24,12 @@ class _SafeExponential(torch.autograd.Function):
 
 
 def safe_exponential(values: Float[Tensor, "samples"]) -> Float[Tensor, "samples"]:
-    """exp(values); backwards the exponent counts as at most 15 and at least -15 (SPEC 6.1)."""
+    """Density of RAD-NeRF and R2-Talker: exp(values); backwards the exponent counts as at most 15 and at least -15, so that
+    the gradient cannot overflow (SPEC 6.1)."""
     answer: Tensor = _SafeExponential.apply(values)  # type: ignore[no-untyped-call]
     return answer
+
+
+def bounded_colour(values: Float[Tensor, "*batch channels"]) -> Float[Tensor, "*batch channels"]:
+    """Sigmoid widened to [-0.001, 1.001], so that black and white can be reached (SPEC 2.4)."""
+    return values.sigmoid() * 1.002 - 0.001
