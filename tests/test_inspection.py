@@ -16,7 +16,11 @@ from loquent.testing import make_random_portrait, make_tiny_clip
 FACTS = {
     "file": "[b]me[/b].portrait",
     "size_mib": 1.5,
-    "record": {"clip": "Title [dQw4w9WgXcQ]", "lip_correlation": [0.5, 0.25], "preset": {"name": "[/b]", "head": [1]}},
+    "record": {
+        "clip": "Title [dQw4w9WgXcQ]",
+        "lip_correlation": {"opening": 0.5, "motion 2": 0.25},
+        "preset": {"name": "[/b]", "head": [1]},
+    },
     "licences": {"[red]": "yours"},
 }
 
@@ -31,7 +35,7 @@ def test_names_that_look_like_markup_are_shown(
         ["file", "[b]me[/b].portrait"],
         ["size mib", "1.5"],
         ["record: clip", "Title [dQw4w9WgXcQ]"],
-        ["record: lip correlation", "0.5, 0.25"],
+        ["record: lip correlation", "opening 0.5, motion 2 0.25"],
         ["record: preset", "name [/b]"],
         ["licences: [red]", "yours"],
     ]

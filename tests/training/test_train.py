@@ -58,6 +58,7 @@ def test_training_learns_the_clip_and_leaves_one_portrait(clip: Clip, tmp_path: 
     assert held_out_error(loaded, clip) == pytest.approx(held_out_error(trained, clip), rel=1e-6)
     assert loaded.record["head_steps"] == 200
     assert loaded.record["device"] == device_name(loaded.device)
+    assert list(loaded.record["lip_correlation"])[:2] == ["opening", "motion 2"]
     assert not (tmp_path / "me.portrait.run" / "checkpoint.safetensors").exists()
     assert list((tmp_path / "me.portrait.run" / "curves").iterdir())
 

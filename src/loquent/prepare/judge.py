@@ -28,6 +28,8 @@ MIN_FACE_PX = 40
 """Side of the face box below which landmarks are guesses."""
 MIN_PICTURE_PX = round(MIN_FACE_PX / FACE_SHARE)
 """Shorter side of a picture below which no face in its usual framing is large enough."""
+SHARP = 0.18
+"""Share of a face's texture that is finer than 1/100 of its width, below which the face looks soft (`face_detail`)."""
 _COPY_AGAIN = "Copy the file again from its origin."
 
 
@@ -238,10 +240,10 @@ def _blinks(e: Evidence) -> Finding:
 
 
 def _sharpness(e: Evidence) -> Finding:
-    figure = f"{e.pictures.detail:.2f} of the texture is fine"
+    figure = f"{e.pictures.detail:.2f} (sharp from {SHARP} on)"
     message = "The face is out of focus, moved, or enlarged from a smaller video; the portrait will be as soft."
     cure = "Focus on the eyes, use more light, give the original file."
-    return _warn_if(e.pictures.detail < 0.18, "sharpness", figure, message, cure)
+    return _warn_if(e.pictures.detail < SHARP, "sharpness", figure, message, cure)
 
 
 def _light_range(look: Look) -> Finding:

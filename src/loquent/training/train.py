@@ -290,15 +290,20 @@ class _Run:
                 "threads": torch.get_num_threads(),
                 "head_steps": head.n_steps,
                 "torso_steps": torso.n_steps if torso else 0,
-                "lip_correlation": [round(r, 3) for r in fit.correlation]
-                if (fit := self.lips or self.generator)
-                else [],
+                "lip_correlation": self._lip_correlations(),
                 "loquent": __version__,
                 "torch": torch.__version__,
                 "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             },
             licences={"code": "MIT (Loquent)", "person": "the clip's; ask whoever is shown"},
         ).to(self.device)
+
+    def _lip_correlations(self) -> dict[str, float]:
+        """How well the sound foretells each motion that moves the head, out of fold; the lips' opening is called so."""
+        fit = self.lips or self.generator
+        values = fit.correlation if fit else ()
+        first = "opening" if self.lips else "motion 1"
+        return {first if i == 0 else f"motion {i + 1}": round(r, 3) for i, r in enumerate(values)}
 
     def _rest(self) -> Tensor | None:
         """What moves the lips, on average over the training frames whose lips are closed most."""
