@@ -261,6 +261,19 @@ class Portrait:
         return self.head.encode(windows.to(self.device))
 
     @torch.inference_mode()
+    def expression_conditions(
+        self, expression: Float[Tensor, "frames coefficients"]
+    ) -> Float[Tensor, "frames condition_width"]:
+        """What moves a head that is driven by expression coefficients (`loquent.face.expression`).
+
+        Raises:
+            InputError: something else moves this head.
+        """
+        if self.head.inputs != "expression":
+            raise InputError(f"This portrait ({self.head.kind}) is moved by {self.head.inputs}, not by expression.")
+        return self.head.encode(expression.to(self.device))
+
+    @torch.inference_mode()
     def render(
         self,
         world_from_camera: Float[Tensor, "4 4"],

@@ -125,6 +125,21 @@ def test_shuffled_sound_changes_the_lips(clip: Clip, random_evaluation: tuple[Ev
     assert not torch.allclose(module.held_out.conditions(portrait, clip, is_shuffled=True), true, atol=1e-3)
 
 
+@pytest.mark.usefixtures("_colour_faces")
+def test_tracked_lips_are_those_of_the_frames(clip: Clip) -> None:
+    portrait = make_random_portrait(clip)
+    expected = portrait.head.encode(clip.track.expression[N_TRAIN:])
+    assert torch.equal(module.held_out.tracked_conditions(portrait, clip), expected)
+    figures = evaluate(portrait, clip, settings=("head",), tracked_lips=True)
+    assert [row.name for row in figures.rows] == ["truth", "recompressed", "head", "head tracked"]
+    assert figures.row("head tracked").psnr_db != figures.row("head").psnr_db
+
+
+def test_a_head_that_hears_the_sound_has_no_tracked_lips(clip: Clip) -> None:
+    with pytest.raises(InputError, match="moved by audio, not by expression"):
+        evaluate(make_random_portrait(clip, condition="audio"), clip, tracked_lips=True)
+
+
 @pytest.mark.parametrize("setting", ["head", "full"])
 def test_the_written_frames_give_the_reported_psnr(
     clip: Clip, random_evaluation: tuple[Evaluation, Path], setting: str

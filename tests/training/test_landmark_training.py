@@ -99,7 +99,7 @@ def test_a_portrait_is_the_same_after_loading_and_has_all_levels(clip: Clip, tmp
         np.testing.assert_array_equal(getattr(made.landmark_basis, name), getattr(loaded.landmark_basis, name))
     assert held_out_error(loaded, clip) == pytest.approx(held_out_error(made, clip), rel=1e-6)
     assert loaded.record["preset"]["coarse_to_fine"] == 0.25
-    assert list(loaded.record["lip_correlation"])[0] == "motion 1"
+    assert next(iter(loaded.record["lip_correlation"])) == "motion 1"
 
 
 @pytest.mark.parametrize("name", ["geneface", "r2_talker_dense", "r2_talker_at_once"])

@@ -21,6 +21,7 @@ def evaluate(
     sheet: Path | None = None,
     settings: tuple[Literal["head", "full"], ...] = (),
     shuffle_sound: bool = True,
+    tracked_lips: bool = False,
     landmarks: Path | None = None,
     device: str = "cpu",
 ) -> int:
@@ -45,6 +46,8 @@ def evaluate(
         settings: head = the rendered head over the real torso and background, as in the papers; full = all rendered; nothing =
             both, or with --drive the head.
         shuffle_sound: measure also with the sound shuffled in time: lips that follow the sound must then score worse.
+        tracked_lips: measure also with the lips that were tracked on these frames: what the head could do if the sound told
+            it all.
         landmarks: move the lips by this file (GeneFace's aud_idexp.npy of this film) instead of the sound.
         device: cpu, cuda, or auto for the best there is.
     """
@@ -63,6 +66,8 @@ def evaluate(
         raise InputError(
             "Either the sound of --drive moves the lips, or the file of --landmarks does: give one of them."
         )
+    if drive is not None and tracked_lips:
+        raise InputError("--tracked-lips are those of the clip's own frames: leave it out, or leave --drive out.")
     if json is not None:
         check_file_place(json)
     person = Portrait.load(portrait, device)
@@ -92,6 +97,7 @@ def evaluate(
             frames_dir=frames,
             sheet=sheet,
             shuffle_sound=shuffle_sound,
+            tracked_lips=tracked_lips,
             landmarks=read_landmark_file(landmarks) if landmarks else None,
             progress=lambda done, total: bar.set(done, total=total),
         )

@@ -23,7 +23,7 @@ from loquent.face.landmarks import detect_all
 from loquent.media.images import write_image
 from loquent.portrait import Portrait
 
-TRUTH, RECOMPRESSED, SHUFFLED = "truth", "recompressed", "shuffled"
+TRUTH, RECOMPRESSED, SHUFFLED, TRACKED = "truth", "recompressed", "shuffled", "tracked"
 _NO_TIME: tuple[float, ...] = ()
 
 
@@ -65,6 +65,7 @@ def evaluate(
     frames_dir: Path | None = None,
     sheet: Path | None = None,
     shuffle_sound: bool = False,
+    tracked_lips: bool = False,
     landmarks: Float[Tensor, "moments points 3"] | None = None,
     most_frames: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -82,6 +83,8 @@ def evaluate(
         sheet: write a contact sheet there (``.png`` or ``.jpg``).
         shuffle_sound: measure the first setting also with the sound shuffled in time, which should ruin the lips; left out
             where the sound does not move them.
+        tracked_lips: measure the first setting also with the lips that were tracked on these frames: what the head could do if
+            the sound told it all.
         landmarks: move the lips by these, of every frame of the film's timeline, instead of the sound.
         most_frames: measure no more held-out frames than this, evenly spread, for methods that take minutes a picture. How lips
             move cannot be told from single frames, so such figures are left out.
@@ -89,7 +92,7 @@ def evaluate(
 
     Raises:
         InputError: portrait and clip do not fit together, `sheet` has another ending, `frames_dir` is a file, or
-            `most_frames` is not positive.
+            `most_frames` is not positive; or tracked lips are wanted of a head that hears the sound itself.
         ClipError: a file of the clip is damaged.
         OutputError: a picture cannot be written.
     """
@@ -99,14 +102,19 @@ def evaluate(
         raise InputError(f"At least one held-out frame must be measured; most_frames is {most_frames}.")
     source = held_out.lip_source(portrait, landmarks)
     shuffle_sound = shuffle_sound and source == "sound"
-    n_sets = 2 + len(settings) + shuffle_sound
     frames = clip.held_out_frames if most_frames is None else spread_frames(clip.held_out_frames, most_frames)
     if source == "sound":
         moved_by = held_out.conditions(portrait, clip, frames=frames)
     else:
         moved_by = held_out.landmark_conditions(portrait, clip, landmarks, frames=frames)
+    besides = {}
+    if shuffle_sound:
+        besides[SHUFFLED] = held_out.conditions(portrait, clip, frames=frames, is_shuffled=True)
+    if tracked_lips:
+        besides[TRACKED] = held_out.tracked_conditions(portrait, clip, frames=frames)
     with open_networks(CHEAP) as networks:
-        session = _Session(clip, frames, networks, frames_dir, progress, n_sets * len(frames))
+        n_pictures = (2 + len(settings) + len(besides)) * len(frames)
+        session = _Session(clip, frames, networks, frames_dir, progress, n_pictures)
         rows = [session.measure(TRUTH, held_out.real_pictures(clip, frames), is_saved=True)]
         rows.append(session.measure(RECOMPRESSED, held_out.recompressed_pictures(clip, frames)))
         for setting in settings:
@@ -114,10 +122,9 @@ def evaluate(
             pictures = held_out.rendered_pictures(portrait, clip, setting, moved_by, seconds, frames=frames)
             rows.append(session.measure(setting, pictures, seconds, is_saved=True))
         timed = rows[-1]
-        if shuffle_sound:
-            shuffled = held_out.conditions(portrait, clip, frames=frames, is_shuffled=True)
-            pictures = held_out.rendered_pictures(portrait, clip, settings[0], shuffled, seconds := [], frames=frames)
-            rows.append(session.measure(f"{settings[0]} {SHUFFLED}", pictures, seconds))
+        for name, other in besides.items():
+            pictures = held_out.rendered_pictures(portrait, clip, settings[0], other, seconds := [], frames=frames)
+            rows.append(session.measure(f"{settings[0]} {name}", pictures, seconds))
     if sheet is not None:
         write_image(sheet, draw_sheet(session.shown, session.shown_boxes))
     assert timed.ms_per_frame is not None

@@ -161,6 +161,21 @@ def conditions(
     return portrait.conditions(features, clip.track.frame_ids[chosen])
 
 
+def tracked_conditions(
+    portrait: Portrait, clip: Clip, *, frames: Sequence[int] | None = None
+) -> Float[Tensor, "frames width"]:
+    """What moves the lips of the held-out or other `frames` as they were tracked on these very frames.
+
+    Raises:
+        InputError: the head hears the sound itself, or was trained on landmarks that Loquent does not measure.
+    """
+    if portrait.head.inputs == "landmarks":
+        return landmark_conditions(portrait, clip, frames=frames)
+    return portrait.expression_conditions(
+        clip.track.expression[list(clip.held_out_frames if frames is None else frames)]
+    )
+
+
 def shuffle_in_time(
     features: Float[Tensor, "steps width"], rate_hz: int, *, shift_s: float
 ) -> Float[Tensor, "steps width"]:

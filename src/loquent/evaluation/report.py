@@ -150,8 +150,8 @@ def print_evaluation(evaluation: Evaluation, *, stream: TextIO | None = None) ->
     )
     console.print(
         "head: the rendered head over the real torso and background; full: everything rendered; recompressed: the real frames "
-        "as JPEG, the detector's own error; shuffled: the same sound in another order. Pose, blinks and brows are the clip's, "
-        f"the lips {_LIPS_COME[evaluation.lips_from]}. {_MEANINGS}"
+        "as JPEG, the detector's own error; shuffled: the same sound in another order; tracked: lips as they were on these "
+        f"frames. Pose, blinks and brows are the clip's, the lips {_LIPS_COME[evaluation.lips_from]}. {_MEANINGS}"
     )
     console.print(PAPERS_NOTE)
     _print_notes(console, evaluation.notes, evaluation.missing)

@@ -67,7 +67,8 @@ class Row:
     """What was measured on one set of pictures, against the real ones."""
 
     name: str
-    """``truth``, ``recompressed``, ``head``, ``full``, or a setting followed by ``shuffled``; a file's name in `score`."""
+    """``truth``, ``recompressed``, ``head``, ``full``, or a setting followed by ``shuffled`` or ``tracked``; a file's name in
+    `score`."""
     psnr_db: float
     """PSNR of the whole picture, mean over frames; infinite for the truth itself."""
     head_psnr_db: float
