@@ -15,12 +15,12 @@ from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.media.images import read_image
 from loquent.portrait import Portrait
 from loquent.speech.windows import frame_contexts
-from loquent.testing import make_tiny_clip
+from loquent.testing import make_random_portrait, make_tiny_clip
 from loquent.training import loop
 from loquent.training import train as training
 from loquent.training.head import HeadTrainer
 from loquent.training.presets import PAPER, QUICK, Preset
-from loquent.training.train import train
+from loquent.training.train import FEW_STEPS, few_steps_note, train
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,17 @@ def test_training_learns_the_clip_and_leaves_one_portrait(clip: Clip, tmp_path: 
     assert list(loaded.record["lip_correlation"])[:2] == ["opening", "motion 2"]
     assert not (tmp_path / "me.portrait.run" / "checkpoint.safetensors").exists()
     assert list((tmp_path / "me.portrait.run" / "curves").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("minutes", "steps", "told"),
+    [(3.0, 270, "--minutes 9."), (3.0, 0, "--minutes 2400."), (8.0, FEW_STEPS, None), (0.0, 2, None)],
+)
+def test_minutes_that_sufficed_for_few_steps_are_told(clip: Clip, minutes: float, steps: int, told: str | None) -> None:
+    portrait = make_random_portrait(clip)
+    portrait.record = {"preset": {"minutes": minutes}, "head_steps": steps}
+    note = few_steps_note(portrait)
+    assert note is None if told is None else note is not None and note.endswith(told)
 
 
 def test_a_trained_portrait_lies_whole_on_the_device_it_was_trained_on(

@@ -93,6 +93,7 @@ def train(
     from loquent.exchange.rad_folder import read_landmark_file
     from loquent.storage import check_file_place
     from loquent.training.presets import preset_called
+    from loquent.training.train import few_steps_note
     from loquent.training.train import train as train_portrait
 
     chosen = preset_called(preset)
@@ -100,7 +101,9 @@ def train(
         raise InputError(f"--minutes must lie between 0 and a month, but is {minutes}.")
     check_file_place(out)
     measured = read_landmark_file(landmarks) if landmarks else None
-    train_portrait(Clip.open(clip), out, chosen, minutes=minutes, landmarks=measured, seed=seed, device=device)
+    made = train_portrait(Clip.open(clip), out, chosen, minutes=minutes, landmarks=measured, seed=seed, device=device)
+    if (note := few_steps_note(made)) is not None:
+        print(note)
     print(f"Wrote {out}. Make it speak: loquent render {out} SPEECH.wav --out film.mp4")
     return 0
 
