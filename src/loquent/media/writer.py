@@ -26,8 +26,7 @@ from loquent.media.rates import FPS, SAMPLE_RATE_HZ
 from loquent.storage import atomic_path, remove_abandoned
 
 _INSTRUCTIONS = {"x264-params": "asm=sse4.2"} if platform.machine().lower() in ("x86_64", "amd64") else {}
-"""x264's code for AVX-512 encodes small pictures otherwise from call to call. What older processors of that kind have, too, is fast
-enough beside rendering."""
+"""x264's code for AVX-512 encodes small pictures otherwise from call to call; what every such processor has is fast enough."""
 VIDEO_OPTIONS = {"crf": "18", "preset": "faster", "threads": "2", **_INSTRUCTIONS}
 """Visually lossless; a fixed number of threads, because the encoded bytes depend on it."""
 AAC_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
