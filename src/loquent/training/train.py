@@ -53,9 +53,9 @@ CLOSING_S = 4.0
 """Seconds of a time budget kept for writing the portrait."""
 CLOSED_SHARE = 0.1
 """Share of the training frames, those with the smallest openings, whose mean is the shape of closed lips."""
-FEW_STEPS = 800
-"""Steps of head training below which a head is soft and its lips hardly open: 850 gave the public address of docs/results.md
-37.4 dB, eight minutes 38.2; 270 left the lips of the demo's actor nearly closed."""
+FEW_STEPS = 500
+"""Steps of head training below which a head is soft and its lips may hardly open: after 271 the lips of the demo's actor moved
+by a quarter of the real motion, after 735 by all of it (docs/results.md)."""
 LOADING_SHARE = 1.6
 """Reading torso layers and starting up take about this much of the time that reading frames took, in all."""
 
@@ -108,8 +108,8 @@ def few_steps_note(portrait: Portrait) -> str | None:
         return None
     enough = math.ceil(minutes * FEW_STEPS / max(steps, 1))
     return (
-        f"Only {steps} steps of training fitted into {minutes:g} minutes: expect a soft face and lips that hardly open. This "
-        f"computer is slow or was busy; leave it alone while it trains, or give it more time: --minutes {enough}."
+        f"Only {steps} steps of training fitted into {minutes:g} minutes: expect a soft face, and lips that hardly open. "
+        f"This computer is slow or was busy; leave it alone while it trains, or give it more time: --minutes {enough}."
     )
 
 
