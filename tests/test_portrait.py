@@ -28,6 +28,7 @@ from loquent.portrait import Portrait
 from loquent.portrait_file import VERSION
 from loquent.rendering.torso import TorsoOccupancy
 from loquent.speech.kinds import extract, speech_kind
+from loquent.speech.phonetic_net import CLASSES
 from loquent.speech.windows import frame_windows
 from loquent.testing import make_random_portrait, make_tiny_clip
 
@@ -241,7 +242,7 @@ def test_lips_rest_where_nobody_speaks(clip: Clip, tmp_path: Path) -> None:
     loaded = Portrait.load(tmp_path / "rests.portrait")
     voice = speak(make_script(3.0, seed=2))
     features = extract("mel_phonetic", np.concatenate([voice, np.zeros(3 * SAMPLE_RATE_HZ, np.float32)]))
-    ids = torch.tensor([20, 140])
+    ids = torch.tensor([25, 140])
     spoken, still = loaded.conditions(features, ids)
     closed = portrait.head.encode(portrait.rest[None])[0]
     torch.testing.assert_close(still, closed, atol=1e-4, rtol=1e-4)
@@ -249,6 +250,23 @@ def test_lips_rest_where_nobody_speaks(clip: Clip, tmp_path: Path) -> None:
     unrested = portrait.conditions(features, ids)
     torch.testing.assert_close(spoken, unrested[0])
     assert (unrested[1] - closed).abs().max() > 0.01
+
+
+def test_lips_meet_where_a_bilabial_is_heard(clip: Clip) -> None:
+    portrait = make_random_portrait(clip, condition="expression")
+    assert portrait.lips is not None
+    portrait.speech_kind, n_inputs = "phonetic", 64 * WINDOW_STEPS
+    portrait.lips = LipPredictor(torch.zeros(n_inputs), torch.ones(2, n_inputs) / n_inputs, torch.ones(2))
+    portrait.rest = torch.tensor([-2.0, 0.5])
+    features = torch.zeros(120, 64)
+    features[60:70, CLASSES.index("bilabial")] = 1.0
+    ids, closed = torch.tensor([20, 32]), portrait.head.encode(portrait.rest[None])[0]
+    for gain in (1.0, 2.0):
+        free, met = portrait.conditions(features, ids, mouth_gain=gain)
+        torch.testing.assert_close(met, closed)
+        assert (free - closed).abs().max() > 0.01
+    portrait.rest = None
+    assert (portrait.conditions(features, ids)[1] - closed).abs().max() > 0.01
 
 
 def test_conditions_one_by_one_are_computed_some_at_a_time(

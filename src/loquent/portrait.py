@@ -33,6 +33,7 @@ from loquent.rendering.layers import Region, box_region, head_over, torso_over
 from loquent.rendering.occupancy import occupied_box
 from loquent.rendering.render import Field, FieldSamples, MarchSettings, render_head
 from loquent.rendering.torso import TorsoOccupancy, render_torso
+from loquent.speech.closures import meeting
 from loquent.speech.kinds import speech_kind
 from loquent.speech.pauses import resting
 from loquent.speech.windows import STEPS_PER_FRAME, frame_contexts, frame_windows
@@ -75,7 +76,7 @@ class Portrait:
     """From speech features to the landmarks that move the head; None where none do, or nothing makes them from sound."""
     rest: Float[Tensor, "*values"] | None = None
     """Expression coefficients [coefficients] or landmarks [points, 3] of the person's closed lips, which they take in pauses
-    (`loquent.speech.pauses`); None = whatever the sound leads to."""
+    (`loquent.speech.pauses`) and on p, b and m (`loquent.speech.closures`); None = whatever the sound leads to."""
     eye_levels: tuple[float, float] = (0.0, 1.0)
     """The head's eye condition for open and for closed eyes; imported heads may measure eyes otherwise than we do."""
     march: MarchSettings = field(default_factory=MarchSettings)
@@ -187,7 +188,7 @@ class Portrait:
             return self.head.encode(contexts.to(self.device))
         windows = frame_windows(features, frame_ids, length=WINDOW_STEPS, n_before=STEPS_BEFORE).to(self.device)
         # Of the coefficients it predicts, drift was taken out before: their mean is 0.
-        coefficients = self._at_rest(mouth_gain * self.lips(windows).cpu(), features, frame_ids)
+        coefficients = self._closed(mouth_gain * self.lips(windows).cpu(), features, frame_ids)
         return self.head.encode(coefficients.to(self.device))
 
     def each_condition(
@@ -229,22 +230,24 @@ class Portrait:
         around = around[(around >= 0) & (around < end)]
         generated = self.landmarks.generate(features, around)
         landmarks = torch.lerp(self.landmarks.motions.mean, generated, mouth_gain).cpu()
-        landmarks = self._at_rest(landmarks, features, around)
+        landmarks = self._closed(landmarks, features, around)
         if self.landmark_basis is not None:
             landmarks = torch.from_numpy(self.landmark_basis.limited(landmarks.numpy()))
         return track_windows(landmarks, around)[torch.searchsorted(around, frame_ids)]
 
-    def _at_rest(
+    def _closed(
         self,
         moved: Float[Tensor, "frames *values"],
         features: Float[Tensor, "steps width"],
         frame_ids: Int[Tensor, "frames"],
     ) -> Float[Tensor, "frames *values"]:
-        """Coefficients or landmarks with lips closed where nobody speaks."""
+        """Coefficients or landmarks with lips closed where nobody speaks, and where a p, b or m is heard."""
         if self.rest is None or len(features) == 0:
             return moved
         steps = (STEPS_PER_FRAME * frame_ids.cpu().long()).clamp(0, len(features) - 1)
-        share = resting(self.speech_kind, features, steps).reshape(-1, *[1] * self.rest.dim())
+        share = torch.maximum(
+            resting(self.speech_kind, features, steps), meeting(self.speech_kind, features, steps)
+        ).reshape(-1, *[1] * self.rest.dim())
         return torch.lerp(moved, self.rest.expand_as(moved), share.expand_as(moved))
 
     @torch.inference_mode()

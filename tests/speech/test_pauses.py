@@ -8,7 +8,6 @@ from torch import Tensor
 from loquent.actor.script import make_script
 from loquent.actor.voice import speak
 from loquent.speech.kinds import extract
-from loquent.speech.mel_phonetic import posteriors
 from loquent.speech.pauses import RAMP_STEPS, SILENT_SINCE, SILENT_UNTIL, SURE, resting
 from loquent.speech.phonetic_net import CLASSES
 
@@ -68,9 +67,3 @@ def test_a_step_rests_where_all_around_is_surely_silent() -> None:
 def test_features_that_do_not_tell_never_rest() -> None:
     assert everywhere(torch.zeros(80, 40), "log_mel").tolist() == [0.0] * 80
     assert everywhere(torch.zeros(0, 82)).shape == (0,)
-
-
-def test_the_bottleneck_determines_the_posteriors() -> None:
-    voice = speak(make_script(2.0, seed=1))
-    both, phonetic = extract("mel_phonetic", voice), extract("phonetic", voice)
-    torch.testing.assert_close(posteriors(both), phonetic[:, : len(CLASSES)], atol=1e-5, rtol=1e-4)

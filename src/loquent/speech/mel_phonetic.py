@@ -11,8 +11,8 @@ from torch import Tensor
 
 from loquent.speech.kinds import SpeechKind, speech_kind
 from loquent.speech.log_mel import LogMel
-from loquent.speech.phonetic import Phonetic, phonetic_net
-from loquent.speech.phonetic_net import CLASSES, NECK_WIDTH
+from loquent.speech.phonetic import Phonetic
+from loquent.speech.phonetic_net import CLASSES
 
 
 class MelPhonetic:
@@ -28,11 +28,3 @@ class MelPhonetic:
         spectra = LogMel().extract(waveform, sample_rate_hz)
         phones = Phonetic().extract(waveform, sample_rate_hz)
         return torch.cat([spectra, phones[:, len(CLASSES) :]], dim=1)
-
-
-@torch.no_grad()
-def posteriors(features: Float[Tensor, "steps width"]) -> Float[Tensor, "steps classes"]:
-    """Probabilities of `CLASSES`, which the bottleneck determines."""
-    neck = features[:, -NECK_WIDTH:].to(torch.float32)
-    scores: Tensor = phonetic_net().classes(neck.T[None])[0].T
-    return scores.softmax(dim=1)

@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from loquent.speech.phonetic_net import CLASSES
+from loquent.speech.posteriors import posterior
 
 SILENT_SINCE = 5
 """Steps before each step in which nobody is to have spoken (0.1 s), before the means below. With them lips begin to close a
@@ -32,7 +32,7 @@ def resting(
         return features.new_zeros(len(steps))
     first = max(int(steps.min()) - SILENT_SINCE - 2 * RAMP_STEPS, 0)  # nothing farther off is looked at
     end = int(steps.max()) + SILENT_UNTIL[-1] + 2 * RAMP_STEPS + 1
-    silence = _silence(kind_name, features[first:end])
+    silence = posterior("silence", kind_name, features[first:end])
     if silence is None:
         return features.new_zeros(len(steps))
     sure = ((_mean_around(silence[None, None]) - SURE[0]) / (SURE[1] - SURE[0])).clamp(0, 1)
@@ -50,15 +50,3 @@ def _mean_around(values: Float[Tensor, "1 1 steps"]) -> Float[Tensor, "1 1 steps
     """Mean over RAMP_STEPS before and after each step; beyond the ends lies the outermost value again."""
     beyond = functional.pad(values, (RAMP_STEPS, RAMP_STEPS), mode="replicate")
     return functional.avg_pool1d(beyond, 2 * RAMP_STEPS + 1, stride=1)
-
-
-def _silence(kind_name: str, features: Tensor) -> Float[Tensor, "steps"] | None:
-    """Probability that a step is silent; None where the features do not tell."""
-    place = CLASSES.index("silence")
-    if kind_name in ("phonetic", "phonetic_causal"):
-        return features[:, place]
-    if kind_name == "mel_phonetic":
-        from loquent.speech.mel_phonetic import posteriors  # loads the network
-
-        return posteriors(features)[:, place]
-    return None

@@ -1,0 +1,24 @@
+"""What the phonetic network makes of a sound, read from whichever speech features hold it."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from loquent.speech.phonetic import phonetic_net
+from loquent.speech.phonetic_net import CLASSES, NECK_WIDTH
+
+
+@torch.no_grad()
+def posteriors(features: Float[Tensor, "steps width"]) -> Float[Tensor, "steps classes"]:
+    """Probabilities of `CLASSES` from features of the kind ``"mel_phonetic"``, whose bottleneck determines them."""
+    neck = features[:, -NECK_WIDTH:].to(torch.float32)
+    scores: Tensor = phonetic_net().classes(neck.T[None])[0].T
+    return scores.softmax(dim=1)
+
+
+def posterior(name: str, kind_name: str, features: Float[Tensor, "steps width"]) -> Float[Tensor, "steps"] | None:
+    """Probability of one of `CLASSES` at each step; None where features of this kind do not tell."""
+    place = CLASSES.index(name)
+    if kind_name in ("phonetic", "phonetic_causal"):
+        return features[:, place]
+    return posteriors(features)[:, place] if kind_name == "mel_phonetic" else None
