@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from loquent import motion
 from loquent.errors import InputError
 from loquent.geometry.rotations import VOLUME_FROM_FRONTAL
-from loquent.motion import COLUMNS, Motion, dense_track, endless, read_motion, write_motion
+from loquent.motion import BLEND_FRAMES, COLUMNS, Motion, dense_track, endless, read_motion, write_motion
 
 
 def swaying_track(n_frames: int) -> Motion:
@@ -116,6 +116,27 @@ def test_dropped_frames_are_interpolated() -> None:
     dense = dense_track(kept, track.world_from_camera[kept], track.eye[kept])
     assert len(dense) == 40
     assert torch.allclose(dense.world_from_camera, track.world_from_camera, atol=2e-3)
+
+
+def test_a_long_gap_becomes_a_short_move() -> None:
+    """Twenty seconds without a face would be twenty seconds of gliding, eyes half closed."""
+    track = swaying_track(40)
+    ids = torch.cat([torch.arange(20), torch.arange(520, 540)])
+    dense = dense_track(ids, track.world_from_camera, track.eye)
+    assert len(dense) == 40 - 1 + BLEND_FRAMES
+    assert torch.allclose(dense.world_from_camera[:20], track.world_from_camera[:20], atol=1e-5)
+    assert torch.allclose(dense.world_from_camera[-20:], track.world_from_camera[20:], atol=1e-5)
+
+
+def test_a_cut_becomes_a_short_move() -> None:
+    track = swaying_track(40)
+    poses = track.world_from_camera.clone()
+    turn = torch.from_numpy(Rotation.from_euler("z", 30, degrees=True).as_matrix()).float()
+    poses[20:, :3, :3] = turn @ poses[20:, :3, :3]
+    dense = dense_track(torch.arange(40), poses, track.eye)
+    assert len(dense) == 40 - 1 + BLEND_FRAMES
+    assert degrees_per_frame(dense).max() < 3
+    assert degrees_per_frame(Motion(poses, track.eye)).max() > 25
 
 
 @pytest.mark.parametrize("ending", ["csv", "json"])

@@ -291,7 +291,7 @@ def test_conditions_one_by_one_are_computed_some_at_a_time(
     assert asked == [[2, 3, 4, 5], [6, 7, 8, 9], [10, 11]]
 
 
-def test_mouth_gain_scales_predicted_lips_about_their_rest(clip: Clip) -> None:
+def test_mouth_gain_scales_predicted_lips_about_their_mean_shape(clip: Clip) -> None:
     portrait = make_random_portrait(clip)
     features, ids = clip.speech_features(), torch.tensor([0, 4, 9])
     assert portrait.lips is not None
@@ -306,7 +306,7 @@ def test_mouth_gain_scales_predicted_lips_about_their_rest(clip: Clip) -> None:
         assert torch.equal(portrait.conditions(features, ids, mouth_gain=gain), condition)
     assert not torch.allclose(wanted[2.5], wanted[1.0], atol=1e-3)
     other = torch.randn(features.shape, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(portrait.conditions(other, ids, mouth_gain=0.0), wanted[0.0]), "lips at rest, whatever is said"
+    assert torch.equal(portrait.conditions(other, ids, mouth_gain=0.0), wanted[0.0]), "the mean shape, whatever is said"
 
 
 def test_a_mouth_gain_that_cannot_be_is_refused(clip: Clip) -> None:

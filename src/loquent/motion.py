@@ -36,6 +36,8 @@ from loquent.storage import write_bytes
 COLUMNS = ("time_s", "yaw_deg", "pitch_deg", "roll_deg", "right_cm", "down_cm", "distance_cm", "blink", "brows")
 BLEND_FRAMES = 16
 """Length of the cross-fade where the path leaves the end of the track and joins it earlier."""
+LEAP_DEG, LEAP_CM = 10.0, 5.0
+"""A head that turns or moves by more than this from one frame to the next did not: the film was cut there."""
 _PAIRS_AT_ONCE = 1_000_000
 """Possible joints compared at once: 8 MB of costs, however long the track is."""
 CM_PER_UNIT = 100 / VOLUME_UNITS_PER_METRE
@@ -59,9 +61,18 @@ def dense_track(
     world_from_camera: Float[Tensor, "frames 4 4"],
     eye: Float[Tensor, "frames eye_width"],
 ) -> Motion:
-    """The clip's track without gaps: frames that were dropped are interpolated from their neighbours."""
-    times = frame_ids.double().numpy()
-    return _interpolated(times, world_from_camera, eye, np.arange(times[0], times[-1] + 1))
+    """The clip's track without gaps: frames that were dropped are interpolated from their neighbours.
+
+    Where more than BLEND_FRAMES are missing, or the head leaps as at a cut, it moves over in BLEND_FRAMES instead.
+    """
+    rotations, centres = _decompose(world_from_camera)
+    apart = np.diff(frame_ids.numpy())
+    turn_deg = np.degrees((rotations[:-1].inv() * rotations[1:]).magnitude()) / apart
+    shift_cm = np.linalg.norm(np.diff(centres, axis=0), axis=1) * CM_PER_UNIT / apart
+    is_leap = (turn_deg > LEAP_DEG) | (shift_cm > LEAP_CM)
+    apart = np.where(is_leap | (apart > BLEND_FRAMES), BLEND_FRAMES, apart)
+    times = np.concatenate([[0], np.cumsum(apart)]).astype(float)
+    return _interpolated(times, world_from_camera, eye, np.arange(times[-1] + 1))
 
 
 def endless(track: Motion, n_frames: int, seed: int = 0) -> Motion:

@@ -44,7 +44,7 @@ def speak(
         motion: a motion file (`loquent.motion`); nothing = the clip's own motion without end.
         size: rows of the film; nothing = the clip's.
         background: a picture file, a colour name or ``#rrggbb``; nothing = the clip's own plate.
-        mouth_gain: scales the predicted lip motion about the person's rest, 0 to 3.
+        mouth_gain: scales the predicted lip motion, see `Portrait.conditions`.
         seed: of the path through the clip's motion.
 
     Raises:

@@ -133,7 +133,8 @@ def render(
         size: rows of the film; nothing = as trained.
         background: a picture file, white, black, green, or #rrggbb; nothing = the clip's own background.
         still: write only the picture at this second.
-        mouth_gain: move the lips more (above 1, up to 3) or less (below 1; 0 = at rest) than predicted.
+        mouth_gain: move the lips more (above 1, up to 3) or less (below 1; 0 = not at all) than predicted; they close in
+            pauses and on p, b and m all the same.
         seed: another number gives another path through the clip's head motion.
         device: cpu, cuda, or auto for the best there is.
     """

@@ -10,9 +10,11 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from loquent.data.clip import Clip
+from loquent.data.memory import check_memory
 
 HEAD = 1  # bit of `FrameStore.labels`: the pixel belongs to the head
 EDGE = 2  # bit of `FrameStore.labels`: the pixel lies in a band along the head's outline
+_PIXEL_BYTES = 8
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,15 @@ class FrameStore:
 
     @classmethod
     def load(cls, clip: Clip, frames: tuple[int, ...], tick: Callable[[], None] = lambda: None) -> "FrameStore":
-        """Read `frames` of `clip`, one thread a core; `tick` is called once a frame."""
+        """Read `frames` of `clip`, one thread a core; `tick` is called once a frame.
+
+        Raises:
+            InputError: they do not fit into memory.
+        """
         window = _head_window(clip, frames)
         rows, columns = slice(window.top, window.bottom), slice(window.left, window.right)
         count, shape = len(frames), window.shape
+        check_memory(_PIXEL_BYTES * count * shape[0] * shape[1], f"The {count} training frames")
         target, behind = (np.empty((count, *shape, 3), np.uint8) for _ in range(2))
         head, labels = (np.empty((count, *shape), np.uint8) for _ in range(2))
 

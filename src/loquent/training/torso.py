@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from loquent.data.clip import Clip
+from loquent.data.memory import check_memory
 from loquent.fields.torso_field import TorsoField, TorsoPixels
 from loquent.fields.torso_follow import TorsoFollow
 from loquent.geometry.cameras import pixel_plane
@@ -52,12 +53,19 @@ class TorsoTrainer(Learner[TorsoField, TorsoOccupancy]):
         """Loads the torso layers of `frames`; `tick` is called once a frame.
 
         `condition` is what moves the lips of these frames, as the head encodes it, for torsos that are told.
+
+        Raises:
+            InputError: they do not fit into memory.
         """
         self.camera = clip.camera
         self.device = device
         self.frames = torch.tensor(frames, device=device)
         self.world_from_camera = clip.track.world_from_camera[list(frames)].to(device)
         self.condition = None if condition is None else condition.to(device)
+        n_pixels = len(frames) * self.camera.height * self.camera.width
+        check_memory(
+            (7 if torso.is_in_front else 4) * n_pixels, f"The torso in {len(frames)} frames and what is behind it"
+        )
         self.target = np.empty((len(frames), self.camera.height * self.camera.width, 3), np.uint8)
         self.alpha = np.empty(self.target.shape[:2], np.uint8)
         plate = np.broadcast_to(clip.background.reshape(-1, 3), self.target.shape)
