@@ -172,8 +172,8 @@ class Portrait:
         Args:
             features: speech features of the whole sound, of this portrait's kind, from time 0.
             frame_ids: moments in units of 1/25 s.
-            mouth_gain: scales the predicted motion about the lips' mean shape, 0 to 3; 1 = as predicted. Where nobody speaks, and
-                on p, b and m, lips close all the same.
+            mouth_gain: scales the predicted motion about the lips' mean shape, 0 to 3; 1 = as predicted. Where nobody speaks,
+                and on p, b and m, lips close all the same.
 
         Raises:
             InputError: landmarks move this head, and nothing here makes landmarks from sound; or see
