@@ -21,8 +21,8 @@ from loquent.speech.phonetic_net import CLASSES
 REST_PERCENTILE, WIDE_PERCENTILE = 5.0, 95.0
 OUTER_PERCENTILES = (1.0, 99.0)
 QUARTER = 0.25
-"""Lips count as met in the lowest quarter of the film's own openings (FINDINGS), and as shut in the lowest quarter of the
-person's range."""
+"""Lips count as met in the lowest quarter of the film's own openings, where chance alone puts a quarter of all closures or a
+few more, and as shut in the lowest quarter of the person's range."""
 TOLERANCE_FRAMES = 1
 """A closure may be this much earlier or later than its phone."""
 GLIDE_S = 0.032

@@ -26,7 +26,8 @@ EYE_CORNERS_APART_M: Final = 0.090
 """Outer corner to outer corner of the eyes. Pictures say nothing about a head's true size, so this sets the unit: adults
 measure about 84 to 96 mm, and the face that MediaPipe's mesh was drawn on has 89 mm."""
 PRIOR_FOCAL_PX: Final = 1200.0
-"""Focal length at a picture side of 450 pixels: FINDINGS shows that clips of a talking head do not determine it."""
+"""Focal length at a picture side of 450 pixels. It is assumed, since clips of a talking head do not determine it: on one, the
+re-projection error was 0.63 pixels for every focal length from 500 to 3000."""
 MIN_FRAMES: Final = 3
 """Fewer frames with a face than this are refused."""
 

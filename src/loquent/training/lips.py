@@ -57,9 +57,9 @@ def fit_lip_predictor(
     """Fit expression coefficients to the sound around each training frame.
 
     `parts` are the widths of the descriptions that `windows` lays side by side; nothing = one. The other arguments hold
-    the training frames only, in time order. Slow drift is removed from the coefficients first: it sits in the leading ones
-    and fakes correlation (FINDINGS). Every coefficient gets the ridge strength with the smallest cross-validated error,
-    folds being contiguous in time.
+    the training frames only, in time order. Slow drift (posture, tracking) is removed from the coefficients first: it sits
+    in the leading ones, where it faked correlations of 0.8. Every coefficient gets the ridge strength with the smallest
+    cross-validated error, folds being contiguous in time.
     """
     wanted = without_drift(expression.double().numpy(), fps)
     pieces = torch.split(windows.double(), list(parts or [windows.shape[1]]), dim=1)
