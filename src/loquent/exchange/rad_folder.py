@@ -172,8 +172,8 @@ class RadFolder:
 def read_landmark_file(path: Path) -> Float[Tensor, "frames 68 3"]:
     """GeneFace's landmarks as R2-Talker reads them: [F, 68, 3] of ``aud_idexp.npy``, or [1, F, 204] (SPEC 7.2, 7.5).
 
-    To train on (`loquent train --landmarks`), or, clamped by `loquent.exchange.conventions` and cut into windows by
-    `loquent.nn.landmarks`, for :meth:`loquent.portrait.Portrait.landmark_conditions`.
+    To train on (`loquent train --landmarks`), or, cut into windows by `loquent.nn.landmarks`, for
+    :meth:`loquent.portrait.Portrait.landmark_conditions`.
 
     Raises:
         ClipError: the file is missing, holds NaN, or something of another shape.
