@@ -14,6 +14,10 @@ from loquent.training.presets import PRESETS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+SPEC = ROOT / "docs" / "spec.md"
+SOURCES = [path for folder in ("src", "tests", "research") for path in sorted((ROOT / folder).rglob("*.py"))]
+SECTION = r"\d+(?:\.\d+)*"
+CITATION = re.compile(rf"SPEC ({SECTION}(?:(?:,(?: and)?| and| to)\s+{SECTION})*)")
 INLINE = re.compile(r"`(loquent [a-z]+ [^`]*--[^`]*)`")
 
 
@@ -90,12 +94,48 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert missing == []
 
 
-def test_paths_named_in_the_architecture_exist() -> None:
-    text = (ROOT / "docs" / "architecture.md").read_text()
-    named = set(re.findall(r"`((?:src/loquent/|tests/)?[a-z_]+(?:/[a-z_]+)*\.py)`", text))
+@pytest.mark.parametrize("page", ["architecture.md", "spec.md"])
+def test_paths_named_in_architecture_and_specification_exist(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text()
+    named = set(re.findall(r"`((?:src/loquent/|tests/)?[a-z0-9_]+(?:/[a-z0-9_]+)*\.py)`", text))
     assert len(named) > 15
     places = (ROOT, ROOT / "src" / "loquent")
     assert sorted(name for name in named if not any((place / name).exists() for place in places)) == []
+
+
+def cited_sections(text: str) -> set[str]:
+    """Every section of the specification that a text names, of lists and ranges those written out."""
+    return {number for cited in CITATION.findall(text) for number in re.findall(SECTION, cited)}
+
+
+def unknown_sections(text: str) -> set[str]:
+    """Those among them that neither a heading nor a numbered paragraph of the specification has."""
+    return cited_sections(text) - set(
+        re.findall(rf"^(?:#+ |\*\*)({SECTION})[ *]", SPEC.read_text(), flags=re.MULTILINE)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "cited"),
+    [
+        ("(SPEC 2.1, 2.2, 8.2).", {"2.1", "2.2", "8.2"}),
+        ("SPEC 1.1 to 1.8", {"1.1", "1.8"}),
+        ("SPEC 2.1 and 8.2, one point", {"2.1", "8.2"}),
+        ("methods (SPEC 6.1,\n6.2). A", {"6.1", "6.2"}),
+        ("(SPEC 8.1.15): 16 SPEC 1.6: 2k - 8", {"8.1.15", "1.6"}),
+        ("SPEC 6.2; NeRF, section 5.2. SPEC 1.3's", {"6.2", "1.3"}),
+        ("UNSPECIFIED_COLORSPACE = 2", set()),
+    ],
+)
+def test_citations_are_understood(text: str, cited: set[str]) -> None:
+    assert cited_sections(text) == cited
+
+
+def test_every_cited_section_of_the_specification_exists() -> None:
+    pages = [path for path in [*SOURCES, *PAGES] if path != Path(__file__)]
+    missing = {str(path.relative_to(ROOT)): unknown_sections(path.read_text()) for path in pages}
+    assert {name: unknown for name, unknown in missing.items() if unknown} == {}
+    assert unknown_sections("SPEC 2.1, 2.99 and 8.1.2") == {"2.99", "8.1.2"}
 
 
 def test_formats_name_every_field_of_the_track_and_of_a_motion_file() -> None:

@@ -41,7 +41,7 @@ def some_condition(head: ErNerfHead, frames: int) -> HeadCondition:
 @pytest.mark.parametrize(
     ("config", "count"),
     [
-        (ErNerfConfig(), 587_989),  # SPEC section 0
+        (ErNerfConfig(), 587_989),  # SPEC 0
         (ErNerfConfig(audio_width_in=44), 587_989 + 32_160 - 30_720),
         (ErNerfConfig(audio_width_in=1024), 587_989 + 126_240 - 30_720),
     ],

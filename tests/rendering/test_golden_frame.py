@@ -64,7 +64,7 @@ def occupied(weights: dict[str, Tensor]) -> Tensor:
 @pytest.fixture(scope="module")
 def samples(frame: dict[str, Tensor], occupied: Tensor) -> RaySamples:
     directions = frame["rays_d"].reshape(-1, 3)
-    # Seven more than 16, because the original's last round may ask for that many (SPEC 8.1-15).
+    # Seven more than 16, because the original's last round may ask for that many (SPEC 8.1.15).
     origins = frame["rays_o"].expand_as(directions)
     return march_rays(origins, directions, occupied, box=HEAD_BOX, max_samples=16 + 7)
 
@@ -154,7 +154,7 @@ def test_pixels(frame: dict[str, Tensor], rendered: RenderedRays) -> None:
     tolerances = json.loads((GOLDEN / "tolerances.json").read_text())["er_head"]
     for name, value in ours.items():
         theirs = frame[name].reshape(value.shape)
-        # The original divides 0 by 0 where a ray misses the box (SPEC 8.1-17); ours says 0.
+        # The original divides 0 by 0 where a ray misses the box (SPEC 8.1.17); ours says 0.
         assert torch.isfinite(value).all(), name
         assert (value[theirs.isnan()] == 0).all(), name
         error = (value - theirs)[~theirs.isnan()].abs().max().item()

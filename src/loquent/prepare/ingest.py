@@ -1,4 +1,4 @@
-"""The first steps: look over the video, then write its frames, cropped to the person and resized (SPEC 1.9, step 3)."""
+"""The first steps: look over the video, then write its frames, cropped to the person and resized (SPEC 1.9.3)."""
 
 import json
 import math

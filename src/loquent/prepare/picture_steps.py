@@ -1,4 +1,4 @@
-"""The steps on pictures: their quality; plate, mattes and torso layer that part head, body, background (SPEC 1.9, 4 to 6)."""
+"""The steps on pictures: quality; plate, mattes and torso layer that part head, body, background (SPEC 1.9.4 to 1.9.6)."""
 
 import json
 from collections.abc import Iterator

@@ -61,7 +61,7 @@ class MarchSettings:
     """Smallest distance of a sample to the camera, in volume units."""
     rounds: Literal["even", "original"] = "even"
     """How many samples live rays get at a time: always a few, or as in the original programs, which may exceed
-    `max_samples` by up to 7 (SPEC 8.1-15); imported portraits have these."""
+    `max_samples` by up to 7 (SPEC 8.1.15); imported portraits have these."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def render_waves(
 ) -> RenderedRays:
     """Render without gradients, wave after wave, dropping rays that are opaque or have no samples left.
 
-    No wave starts once every ray had `max_samples`. The original's waves may then have given up to 7 more (SPEC 8.1-15);
+    No wave starts once every ray had `max_samples`. The original's waves may then have given up to 7 more (SPEC 8.1.15);
     to have those, march with ``max_samples + ORIGINAL_EXCESS``.
     """
     n_rays, device = samples.n_rays, directions.device

@@ -49,7 +49,7 @@ def frame_contexts(
 
     A window of two steps holds the frame's own, 2k and 2k + 1, as the originals' HuBERT features do (SPEC 1.6).
     Unlike the originals', neighbours come from the sound itself, so they exist at the border of a split and where frames were
-    dropped (SPEC 8.1, item 13).
+    dropped (SPEC 8.1.13).
     """
     around = torch.arange(-(CONTEXT_SIZE // 2), CONTEXT_SIZE - CONTEXT_SIZE // 2, device=frame_ids.device)
     ids = frame_ids.long()[:, None] + around
