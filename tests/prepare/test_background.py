@@ -83,11 +83,20 @@ def test_a_person_who_fills_the_picture_leaves_a_grey_plate():
     assert not plate.noise_std.any()
 
 
-def test_without_a_person_the_plate_is_the_picture():
-    image = textured(33, 21, 0)
-    plate = estimate_background(lambda i: image, lambda i: np.zeros((33, 21), np.float32), 5)
+@pytest.mark.parametrize("height", [33, 440])
+def test_without_a_person_the_plate_is_the_picture(height):
+    image = textured(height, 21, 0)
+    plate = estimate_background(lambda i: image, lambda i: np.zeros((height, 21), np.float32), 5)
     assert plate.seen.all()
     np.testing.assert_array_equal(plate.image, image)
+
+
+def test_what_is_far_from_the_person_is_seen():
+    image, person = textured(440, 300, 0), np.zeros((440, 300), np.float32)
+    person[:, :10] = 1
+    plate = estimate_background(lambda i: image, lambda i: person, 5)
+    assert plate.seen[:, 30:].all()
+    np.testing.assert_array_equal(plate.image[:, 30:], image[:, 30:])
 
 
 def test_no_frames_is_an_error():

@@ -64,7 +64,7 @@ def estimate_background(
     distances = np.empty((n_samples, height, width), np.uint8)
     for k, i in enumerate(np.linspace(0, n_frames - 1, n_samples).round().astype(int).tolist()):
         frames[k] = first if k == 0 else frame(i)
-        distances[k] = _distance_from(person(i) >= 0.3) / scale
+        distances[k] = np.minimum(_distance_from(person(i) >= 0.3) / scale, 255)
     image = np.zeros((height, width, 3), np.float32)
     seen = np.zeros((height, width), bool)
     noise = np.zeros((height, width), np.float32)

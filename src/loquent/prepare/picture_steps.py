@@ -37,6 +37,7 @@ def background_step() -> Step:
         _find_background,
         ("frames", TRACK),
         ("background.png", PLATE),
+        2,
         effort=8.0,
     )
 
