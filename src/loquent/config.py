@@ -3,6 +3,7 @@
 A field's name is the option on the command line and the key in every JSON record.
 """
 
+import math
 from dataclasses import dataclass
 
 from loquent.errors import InputError
@@ -28,6 +29,10 @@ class PrepareConfig:
     def __post_init__(self) -> None:
         if not 64 <= self.size <= 2048:
             raise InputError(f"--size must lie between 64 and 2048 pixels, but is {self.size}.")
+        for name in ("start_s", "end_s", "sound_offset_s", "focal_px"):
+            value = getattr(self, name)
+            if value is not None and not math.isfinite(value):
+                raise InputError(f"--{name.replace('_', '-')} must be a finite number, but is {value}.")
         if self.start_s < 0:
             raise InputError(f"--start-s must not be negative, but is {self.start_s}.")
         if self.end_s is not None and self.end_s <= self.start_s:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from loquent.config import PrepareConfig
 from loquent.data.findings import Finding
-from loquent.errors import InputError
 from loquent.face.landmarks import detect_all
 from loquent.face.lips import lip_opening
 from loquent.media.audio import read_waveform
@@ -41,10 +41,9 @@ def examine(video: Path, *, start_s: float = 0.0, end_s: float | None = None) ->
 
     Raises:
         MediaError: the file is no video, or nothing of it can be decoded.
-        InputError: there is no such file, or the times are out of order.
+        InputError: there is no such file, or the times are negative, not finite or out of order.
     """
-    if start_s < 0 or (end_s is not None and end_s <= start_s):
-        raise InputError(f"--end-s ({end_s}) must come after --start-s ({start_s}), and neither may be negative.")
+    PrepareConfig(start_s=start_s, end_s=end_s)  # refuses the times that `prepare` would
     check_source(video)
     last_s = min(frame_timing(video).duration_s, end_s or np.inf)
     skipped_s = round(max(0.0, last_s - start_s - MAX_EXAMINED_S) / 2)
