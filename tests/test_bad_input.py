@@ -108,6 +108,20 @@ def test_prepare_refuses(capsys: pytest.CaptureFixture[str], tmp_path: Path, kin
     assert listing(tmp_path) == before
 
 
+def test_a_part_beyond_the_end_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The film lasts 2.4 s, so that its last frame begins at 2.36 s."""
+    video = film(tmp_path / "video.mp4")
+    before = listing(tmp_path)
+    for start_s in ("2.37", "2.4", "99"):
+        for words in (("prepare", video, "--out", tmp_path / "clip"), ("doctor", video)):
+            message = refusal(capsys, *words, "--start-s", start_s)
+            assert f"--start-s ({start_s}) leaves no frame of video.mp4: its picture lasts 2.40 s" in message
+            assert "--end-s" not in message
+    assert "to use ends at 1.01 s" in refusal(capsys, "doctor", video, "--start-s", "1.001", "--end-s", "1.01")
+    assert "length 0.0 s" in refusal(capsys, "prepare", video, "--out", tmp_path / "clip", "--start-s", "2.36")
+    assert listing(tmp_path) == before
+
+
 def test_doctor_says_that_a_film_ends_early(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Its index comes first, so a film that lost its second half still opens, and half of it plays."""
     cut_in_half(film(tmp_path / "video.mp4", n_frames=200))

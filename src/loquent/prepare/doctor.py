@@ -13,7 +13,7 @@ from loquent.face.lips import lip_opening
 from loquent.media.audio import read_waveform
 from loquent.media.rates import FPS, SAMPLE_RATE_HZ
 from loquent.media.timing import frame_timing
-from loquent.prepare.ingest import first_look, timeline
+from loquent.prepare.ingest import check_part, first_look, timeline
 from loquent.prepare.judge import Evidence, expected_quality, judge, judge_look, usable_frames_finding, worst
 from loquent.prepare.picture_quality import measure_pictures, spread
 from loquent.prepare.pipeline import check_source
@@ -40,11 +40,12 @@ def examine(video: Path, *, start_s: float = 0.0, end_s: float | None = None) ->
         landmarks is left out.
 
     Raises:
-        MediaError: the file is no video, or nothing of it can be decoded.
+        MediaError: the file is no video, nothing of it can be decoded, or it ends before the chosen part.
         InputError: there is no such file, or the times are negative, not finite or out of order.
     """
     PrepareConfig(start_s=start_s, end_s=end_s)  # refuses the times that `prepare` would
     check_source(video)
+    check_part(video, start_s, end_s)
     last_s = min(frame_timing(video).duration_s, end_s or np.inf)
     skipped_s = round(max(0.0, last_s - start_s - MAX_EXAMINED_S) / 2)
     part = (start_s + skipped_s, min(last_s, start_s + skipped_s + MAX_EXAMINED_S))

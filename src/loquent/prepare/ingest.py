@@ -46,6 +46,21 @@ def timeline_start_s(start_s: float) -> float:
     return math.ceil(start_s * FPS - 1e-6) / FPS
 
 
+def check_part(video: Path, start_s: float, end_s: float | None) -> None:
+    """Check that there is a frame in the chosen part.
+
+    Raises:
+        MediaError: there is none, since the video ends before it.
+    """
+    duration_s = frame_timing(video).duration_s
+    until_s = duration_s if end_s is None else min(duration_s, end_s)
+    if round(timeline_start_s(start_s) * FPS) >= max(1, round(until_s * FPS)):
+        raise MediaError(
+            f"--start-s ({start_s:g}) leaves no frame of {video.name}: its picture lasts {duration_s:.2f} s, and the part to "
+            f"use ends at {until_s:.2f} s. Start earlier."
+        )
+
+
 def first_look(
     video: Path, survey: Survey, start_s: float, end_s: float | None, *, examined_from_s: float | None = None
 ) -> Look:
@@ -78,6 +93,7 @@ def refuse(findings: Iterable[Finding], video: Path) -> None:
 
 def _survey(work: Workplace) -> None:
     video = work.input(SOURCE)
+    check_part(video, work.parameters["start_s"], work.parameters["end_s"])
     survey = survey_frames(_reporting(work, round(probe(video).duration_s * FPS)))
     refuse(judge_look(first_look(video, survey, work.parameters["start_s"], work.parameters["end_s"])), video)
     write_json(work.output("measured/survey.json"), survey.to_json())
