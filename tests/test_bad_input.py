@@ -242,6 +242,23 @@ def test_evaluate_and_compare_refuse_before_they_work(
     assert listing(tmp_path) == before
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_cannot_be_used_is_named(
+    capsys: pytest.CaptureFixture[str], stage: Path, tmp_path: Path, seed: int
+) -> None:
+    me, clip, voice, out = stage / "me.portrait", stage / "clip", stage / "voice.wav", tmp_path / "out"
+    for words in (
+        ("train", clip, "--out", out),
+        ("render", me, voice, "--out", tmp_path / "film.mp4"),
+        ("compare", clip, "--out", out),
+        ("study", voice, "--out", out),
+        ("demo", "--out", out),
+    ):
+        message = refusal(capsys, *words, "--seed", str(seed))
+        assert f"--seed must lie between 0 and 4294967295, but is {seed}" in message
+    assert listing(tmp_path) == []
+
+
 def test_a_full_disk(
     capsys: pytest.CaptureFixture[str], stage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

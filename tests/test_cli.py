@@ -127,7 +127,10 @@ def test_settings_out_of_range_name_their_option(capsys: pytest.CaptureFixture[s
 def test_settings_that_are_not_finite_name_their_option(capsys: pytest.CaptureFixture[str], value: str) -> None:
     prepare = ("prepare", "a.mp4", "--out", "b")
     options = ("--start-s", "--end-s", "--sound-offset-s", "--focal-px")
-    for words in (*((*prepare, option) for option in options), *(("doctor", "a.mp4", option) for option in options[:2])):
+    for words in (
+        *((*prepare, option) for option in options),
+        *(("doctor", "a.mp4", option) for option in options[:2]),
+    ):
         code, _, err = run(capsys, *words, value)
         assert code == 2
         assert f"{words[-1]} must be a finite number, but is {value}" in err

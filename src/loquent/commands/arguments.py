@@ -1,9 +1,11 @@
-"""What commands take by position, named by what it is: `--help` shows PORTRAIT CLIP instead of PATH PATH."""
+"""What commands take by position, named by what it is: `--help` shows PORTRAIT CLIP instead of PATH PATH; and seeds."""
 
 from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import Positional, arg
+
+from loquent.errors import InputError
 
 VideoFile = Positional[Annotated[Path, arg(metavar="VIDEO")]]
 SoundFile = Positional[Annotated[Path, arg(metavar="SOUND")]]
@@ -12,3 +14,13 @@ PortraitFile = Positional[Annotated[Path, arg(metavar="PORTRAIT")]]
 CheckpointFile = Positional[Annotated[Path, arg(metavar="CHECKPOINT")]]
 Folder = Positional[Annotated[Path, arg(metavar="FOLDER")]]
 VideoFiles = Positional[Annotated[tuple[Path, ...], arg(metavar="VIDEO ...")]]
+
+
+def check_seed(seed: int) -> None:
+    """Refuse what NumPy, PyTorch and Numba do not all take as a seed.
+
+    Raises:
+        InputError: it is negative, or has more than 32 bits.
+    """
+    if not 0 <= seed < 2**32:
+        raise InputError(f"--seed must lie between 0 and {2**32 - 1}, but is {seed}.")

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from loquent.commands.arguments import ClipFolder, PortraitFile, VideoFile, VideoFiles
+from loquent.commands.arguments import ClipFolder, PortraitFile, VideoFile, VideoFiles, check_seed
 from loquent.commands.road import MOST_MINUTES
 from loquent.errors import InputError
 
@@ -189,6 +189,7 @@ def compare(
     """
     from loquent.data.clip import Clip
 
+    check_seed(seed)
     if landmarks and (steps or systems or held_out or drive or phones):
         raise InputError(
             "With --landmarks no system is trained: leave --steps, --systems, --held-out, --drive and --phones out."
@@ -294,6 +295,7 @@ def study(
     from loquent.study.results import pool, print_results
     from loquent.study.study import make_study
 
+    check_seed(seed)
     if results:
         if videos:
             raise InputError("Either videos make a study, or --results pools the answers to one: give one of them.")

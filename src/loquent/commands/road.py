@@ -5,7 +5,7 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from loquent.commands.arguments import ClipFolder, PortraitFile, SoundFile, VideoFile
+from loquent.commands.arguments import ClipFolder, PortraitFile, SoundFile, VideoFile, check_seed
 from loquent.config import PrepareConfig
 from loquent.errors import InputError
 
@@ -99,6 +99,7 @@ def train(
     chosen = preset_called(preset)
     if minutes is not None and not 0 <= minutes <= MOST_MINUTES:
         raise InputError(f"--minutes must lie between 0 and a month, but is {minutes}.")
+    check_seed(seed)
     check_file_place(out)
     measured = read_landmark_file(landmarks) if landmarks else None
     made = train_portrait(Clip.open(clip), out, chosen, minutes=minutes, landmarks=measured, seed=seed, device=device)
@@ -141,6 +142,7 @@ def render(
     from loquent.portrait import Portrait
     from loquent.speak import speak, speak_still
 
+    check_seed(seed)
     person = Portrait.load(portrait, device)
     if still is not None:
         speak_still(
@@ -183,5 +185,6 @@ def demo(out: Path = Path("demo"), seconds: float = 14.0, size: int = 256, minut
     """
     from loquent.demo import run_demo
 
+    check_seed(seed)
     run_demo(out, seconds=seconds, size=size, minutes=minutes, seed=seed)
     return 0
