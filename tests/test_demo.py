@@ -69,6 +69,49 @@ def test_a_demo_with_other_settings_is_refused(
     assert ran == []
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--seconds", "0.5"),
+        ("--seconds", "nan"),
+        ("--size", "16"),
+        ("--size", "4096"),
+        ("--minutes", "-1"),
+        ("--minutes", "inf"),
+        ("--seed", "-1"),
+    ],
+)
+def test_a_mistyped_option_makes_no_folder(
+    ran: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, str]
+) -> None:
+    assert demo(tmp_path / "demo", *words) == 2
+    assert f"{words[0]} must lie between" in capsys.readouterr().err
+    assert not (tmp_path / "demo").exists()
+
+
+def test_a_file_in_place_of_the_folder_is_refused(
+    ran: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "demo").write_text("mine")
+    assert demo(tmp_path / "demo") == 2
+    assert "a folder is wanted there" in capsys.readouterr().err
+    assert ran == []
+
+
+def test_a_demo_stopped_before_its_film_can_be_made_with_other_settings(
+    ran: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(path: Path, **settings: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("loquent.actor.film.film", interrupted)
+        assert demo(tmp_path, "--seed", "1") == 130
+    assert demo(tmp_path) == 0
+    assert demo(tmp_path) == 0
+    assert ran == ["film", *ROAD, *ROAD]
+
+
 def test_a_film_of_unknown_settings_is_left_alone(
     ran: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -47,7 +47,7 @@ def run_demo(out: Path, *, seconds: float, size: int, minutes: float, seed: int)
 def _claim(out: Path, video: Path, settings: dict[str, float]) -> None:
     """Note what the film is made with, or check that the one that is there was made with the same."""
     note = out / _SETTINGS
-    if not note.is_file() and not video.exists():
+    if not video.exists():
         write_json(note, settings)
         return
     try:

@@ -12,6 +12,10 @@ from loquent.errors import InputError
 _PREPARE_DEFAULTS = PrepareConfig()
 MOST_MINUTES = 60 * 24 * 30
 """Of one training: a month."""
+DEMO_SECONDS = (2.0, 3600.0)
+"""Shortest and longest film of the demo: what `doctor` lets pass, and what nobody films by mistake."""
+DEMO_SIZES = (96, 2048)
+"""Smallest and largest pictures of it: in smaller ones `doctor` finds the face too small, larger ones `prepare` refuses."""
 
 
 def doctor(video: VideoFile, /, start_s: float = 0.0, end_s: float | None = None, json: Path | None = None) -> int:
@@ -184,7 +188,13 @@ def demo(out: Path = Path("demo"), seconds: float = 14.0, size: int = 256, minut
         seed: of the actor's motion and speech.
     """
     from loquent.demo import run_demo
+    from loquent.storage import check_folder_place
 
+    bounds = {"seconds": (seconds, *DEMO_SECONDS), "size": (size, *DEMO_SIZES), "minutes": (minutes, 0, MOST_MINUTES)}
+    for name, (value, least, most) in bounds.items():
+        if not least <= value <= most:
+            raise InputError(f"--{name} must lie between {least:g} and {most:g}, but is {value:g}.")
     check_seed(seed)
+    check_folder_place(out)
     run_demo(out, seconds=seconds, size=size, minutes=minutes, seed=seed)
     return 0
