@@ -1,14 +1,18 @@
 """The command line: overview, help, errors as one paragraph with the right exit code."""
 
+import errno
 import json
 import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import torch
 
 from loquent import __version__, cli
 from loquent.errors import DivergenceError
@@ -142,6 +146,11 @@ def test_settings_that_are_not_finite_name_their_option(capsys: pytest.CaptureFi
         (KeyboardInterrupt(), 130, "Nothing is half-written"),
         (DivergenceError("it blew up"), 1, "loquent doctor: it blew up"),
         (RuntimeError("odd"), 1, "unexpected RuntimeError: odd"),
+        (OSError("odd"), 1, "unexpected OSError: odd"),
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "the disk is full"),
+        (PermissionError(errno.EACCES, "Permission denied", "a.mp4"), 2, "a.mp4 cannot be used: Permission denied."),
+        (MemoryError(), 1, "not enough memory (no more is to be had)"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB."), 1, "not enough memory (CUDA out of"),
     ],
 )
 def test_errors_become_one_paragraph(
@@ -160,6 +169,31 @@ def test_errors_become_one_paragraph(
     if isinstance(error, Exception):
         with pytest.raises(type(error)):
             cli.main(["doctor", "--debug"])
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: np.empty(2**60, np.uint8),
+        lambda: torch.empty(2**60, dtype=torch.uint8),
+        lambda: cv2.resize(np.zeros((2, 2, 3), np.uint8), (2**24, 2**24)),
+    ],
+    ids=["numpy", "torch", "opencv"],
+)
+def test_full_memory_is_no_fault_of_loquent(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, ask: Callable[[], object]
+) -> None:
+    def asks() -> int:
+        """Asks for more memory than there is."""
+        ask()
+        return 0
+
+    monkeypatch.setitem(cli.COMMANDS, "doctor", asks)
+    monkeypatch.delenv("LOQUENT_DEBUG", raising=False)
+    code, _, err = run(capsys, "doctor")
+    assert code == 1
+    assert err.startswith("loquent doctor: not enough memory (")
+    assert err.count("\n") == 1
 
 
 def test_importing_the_command_line_imports_nothing_heavy() -> None:

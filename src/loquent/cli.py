@@ -15,6 +15,8 @@ from loquent.errors import InputError, LoquentError
 
 SPIN_ROUNDS = "2000"
 """How often an idle OpenMP thread looks for work before it sleeps; see docs/architecture.md, Performance."""
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "Cannot allocate memory", "Insufficient memory")
+"""What PyTorch on a GPU, PyTorch, the system and OpenCV say when there is none left; each has an error type of its own."""
 COMMANDS: dict[str, Callable[..., int]] = {
     "doctor": road.doctor,
     "prepare": road.prepare,
@@ -69,18 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if is_debugging:
             raise
-        if _is_full_disk(error):
-            print(
-                f"loquent {words[0]}: the disk is full ({error}). Free some space, then run the same command again.",
-                file=sys.stderr,
-            )
-            return 1
-        print(
-            f"loquent {words[0]}: unexpected {type(error).__name__}: {error}. This is a fault of Loquent: please report it "
-            "with the output of the same command and --debug added.",
-            file=sys.stderr,
-        )
-        return 1
+        message, code = _explained(error)
+        print(f"loquent {words[0]}: {message}", file=sys.stderr)
+        return code
 
 
 def run(words: Sequence[str]) -> int:
@@ -96,6 +89,23 @@ def _share_cores() -> None:
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN_ROUNDS)
+
+
+def _explained(error: Exception) -> tuple[str, int]:
+    """One paragraph and the exit code for an error that no part of Loquent foresaw."""
+    if _is_full_disk(error):
+        return f"the disk is full ({error}). Free some space, then run the same command again.", 1
+    if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
+        cause = " ".join(str(error).split()) or "no more is to be had"
+        return f"not enough memory ({cause}). Close other programs or ask for smaller pictures, then run it again.", 1
+    if isinstance(error, OSError) and error.filename is not None:
+        cure = "Check that it is there and that you may read or write it, or name another place"
+        return f"{error.filename} cannot be used: {error.strerror}. {cure}; --debug shows what it was wanted for.", 2
+    return (
+        f"unexpected {type(error).__name__}: {error}. This is a fault of Loquent: please report it with the output of the "
+        "same command and --debug added.",
+        1,
+    )
 
 
 def _is_full_disk(error: BaseException | None) -> bool:
