@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from loquent import cli
 from loquent.data.clip import Clip
 from loquent.media.audio import write_wav
+from loquent.media.images import write_image
 from loquent.media.writer import VideoWriter
 from loquent.testing import make_random_portrait, make_tiny_clip
 
@@ -218,7 +219,7 @@ def test_render_refuses_what_is_no_sound_and_no_place(
     assert "text.wav" in refusal(capsys, "render", me, tmp_path / "text.wav", "--out", out)
     assert "does not exist" in refusal(capsys, "render", me, tmp_path / "no.wav", "--out", out)
     assert "no sound" in refusal(capsys, "render", me, film(stage / "mute.mp4", has_sound=False), "--out", out)
-    assert "Cannot write" in refusal(capsys, "render", me, voice, "--out", tmp_path / "file" / "film.mp4")
+    assert "a folder is wanted" in refusal(capsys, "render", me, voice, "--out", tmp_path / "file" / "film.mp4")
     assert "--size" in refusal(capsys, "render", me, voice, "--out", out, "--size", "3")
     assert "--background" in refusal(capsys, "render", me, voice, "--out", out, "--background", "#12")
     assert listing(tmp_path) == before
@@ -240,6 +241,46 @@ def test_evaluate_and_compare_refuse_before_they_work(
     assert "leave --steps" in refusal(capsys, *compare, "--landmarks", "--drive", voice)
     assert "a folder is wanted" in refusal(capsys, *compare[:3], tmp_path / "file", "--landmarks")
     assert listing(tmp_path) == before
+
+
+def test_doctor_refuses_a_place_for_its_findings_before_it_looks(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """There is no such video, but the place is refused first."""
+    (tmp_path / "file").write_text("in the way")
+    assert "a folder is wanted" in refusal(
+        capsys, "doctor", tmp_path / "no.mp4", "--json", tmp_path / "file" / "facts.json"
+    )
+
+
+def test_no_result_replaces_what_it_is_made_from(
+    capsys: pytest.CaptureFixture[str], stage: Path, tmp_path: Path
+) -> None:
+    talk, other, plate = film(tmp_path / "talk.mp4"), film(tmp_path / "other.mp4"), tmp_path / "plate.png"
+    write_image(plate, np.full((8, 8, 3), 90, np.uint8))
+    me, clip, voice, answers = stage / "me.portrait", stage / "clip", stage / "voice.wav", tmp_path / "answers.csv"
+    answers.write_text("participant\n")
+    (tmp_path / "hard.mp4").hardlink_to(talk)
+    (tmp_path / "soft.mp4").symlink_to(talk)
+    before = {path: path.read_bytes() for path in (talk, other, plate, me, voice, answers)}
+    for words in (
+        ("render", me, talk, "--out", talk),
+        ("render", me, talk, "--out", tmp_path / "hard.mp4"),
+        ("render", me, talk, "--out", tmp_path / "soft.mp4"),
+        ("render", me, talk, "--out", stage / ".." / tmp_path.name / "talk.mp4"),
+        ("render", me, tmp_path / "soft.mp4", "--out", talk),
+        ("render", me, voice, "--still", "0.5", "--background", plate, "--out", plate),
+        ("doctor", talk, "--json", talk),
+        ("score", talk, "--against", other, "--json", other),
+        ("evaluate", me, clip, "--json", me),
+        ("evaluate", me, clip, "--drive", talk, "--json", talk),
+        ("inspect", me, "--motion", me),
+        ("import", me, "--clip", clip, "--out", me),
+        ("study", "--out", tmp_path, "--results", answers, "--json", answers),
+    ):
+        assert "would be replaced" in refusal(capsys, *words)
+    assert {path: path.read_bytes() for path in before} == before
+    assert (tmp_path / "soft.mp4").is_symlink()
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32])

@@ -20,6 +20,7 @@ from loquent.motion import Motion, dense_track, endless, read_motion
 from loquent.portrait import Portrait
 from loquent.progress import Progress
 from loquent.speech.kinds import extract
+from loquent.storage import check_file_place
 
 NAMED_COLOURS = {"white": (255, 255, 255), "black": (0, 0, 0), "green": (0, 177, 64)}
 
@@ -48,11 +49,12 @@ def speak(
         seed: of the path through the clip's motion.
 
     Raises:
-        InputError: a file cannot be used, or see `Portrait.check_mouth_gain`.
+        InputError: a file cannot be used, `out` is one of them, or see `Portrait.check_mouth_gain`.
         OutputError: the film cannot be written.
     """
     if out.suffix.lower() not in (".mp4", ".mov"):
         raise InputError(f"--out must end in .mp4 or .mov, but is {out}. For a single picture add --still SECONDS.")
+    check_file_place(out, sound, motion, None if background is None else Path(background))
     portrait.check_mouth_gain(mouth_gain)
     camera = portrait.camera if size is None else portrait.camera.with_rows(size)
     features = _features(portrait, sound)
@@ -84,10 +86,12 @@ def speak_still(
     """Write the single picture that a film of `sound` would show at `at_s` seconds; arguments as in :func:`speak`.
 
     Raises:
-        InputError: a file cannot be used, the sound is shorter than `at_s`, or see `Portrait.check_mouth_gain`.
+        InputError: a file cannot be used, `out` is one of them, the sound is shorter than `at_s`, or see
+            `Portrait.check_mouth_gain`.
     """
     if out.suffix.lower() not in (".png", ".jpg"):
         raise InputError(f"--still writes a picture: --out must end in .png or .jpg, but is {out}.")
+    check_file_place(out, sound, motion, None if background is None else Path(background))
     portrait.check_mouth_gain(mouth_gain)
     camera = portrait.camera if size is None else portrait.camera.with_rows(size)
     features = _features(portrait, sound)

@@ -50,14 +50,21 @@ def atomic_path(target: Path) -> Iterator[Path]:
         _remove(temporary)
 
 
-def check_file_place(target: Path) -> None:
+def check_file_place(target: Path, *inputs: Path | None) -> None:
     """Check that the file `target` can be made where it is wanted, before hours are spent on its content.
 
+    Args:
+        target: the file to write.
+        inputs: files that it is made from and must not replace, whatever links lead to them.
+
     Raises:
-        InputError: a folder is there already, or what should be a folder above it is a file.
+        InputError: a folder is there already, what should be a folder above it is a file, or it is one of the inputs.
     """
     if target.is_dir():
         raise InputError(f"{target} is a folder, but a file is wanted there. Name a file in it, or another place.")
+    for source in inputs:
+        if source is not None and source.exists() and target.exists() and target.samefile(source):
+            raise InputError(f"{target} is read here, and would be replaced by what is written. Name another place.")
     check_folder_place(target.absolute().parent)
 
 

@@ -21,7 +21,10 @@ def inspect_(portrait: PortraitFile, /, json: bool = False, motion: Path | None 
     from loquent.media.rates import FPS
     from loquent.motion import dense_track, write_motion
     from loquent.portrait import Portrait
+    from loquent.storage import check_file_place
 
+    if motion is not None:
+        check_file_place(motion, portrait)
     person = Portrait.load(portrait)
     print_description(describe(person, portrait), as_json=json)
     if motion is not None:
@@ -42,7 +45,9 @@ def import_(checkpoint: CheckpointFile, /, clip: Path, out: Path, ema: bool = Fa
         ema: take the running average of the weights that per-epoch files hold; the originals evaluate the raw ones.
     """
     from loquent.exchange.importer import import_checkpoint
+    from loquent.storage import check_file_place
 
+    check_file_place(out, checkpoint)
     import_checkpoint(checkpoint, clip, ema=ema).save(out)
     print(f"Wrote {out}. What it is: loquent inspect {out}")
     return 0

@@ -68,8 +68,9 @@ def evaluate(
         )
     if drive is not None and tracked_lips:
         raise InputError("--tracked-lips are those of the clip's own frames: leave it out, or leave --drive out.")
-    if json is not None:
-        check_file_place(json)
+    for place in (json, sheet):
+        if place is not None:
+            check_file_place(place, portrait, drive, phones, landmarks)
     person = Portrait.load(portrait, device)
     if drive is not None:
         with Progress("Evaluating", unit="frame") as bar:
@@ -132,7 +133,7 @@ def score(
     from loquent.storage import check_file_place
 
     if json is not None:
-        check_file_place(json)
+        check_file_place(json, video, against, *(action_units or ()))
     with Progress("Scoring", unit="frame") as bar:
         figures = measure(
             video,
@@ -290,7 +291,7 @@ def study(
     """
     from dataclasses import asdict
 
-    from loquent.storage import write_json
+    from loquent.storage import check_file_place, write_json
     from loquent.study.exhibits import find_exhibits
     from loquent.study.results import pool, print_results
     from loquent.study.study import make_study
@@ -299,6 +300,8 @@ def study(
     if results:
         if videos:
             raise InputError("Either videos make a study, or --results pools the answers to one: give one of them.")
+        if json is not None:
+            check_file_place(json, *results)
         pooled = pool(out, results)
         print_results(pooled)
         if json is not None:

@@ -32,8 +32,10 @@ def doctor(video: VideoFile, /, start_s: float = 0.0, end_s: float | None = None
     from loquent.prepare.doctor import examine
     from loquent.prepare.judge import worst
     from loquent.prepare.report import print_findings
-    from loquent.storage import write_json
+    from loquent.storage import check_file_place, write_json
 
+    if json is not None:
+        check_file_place(json, video)
     findings = examine(video, start_s=start_s, end_s=end_s)
     verdict = worst(findings)
     print_findings(findings)
