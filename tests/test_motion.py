@@ -139,10 +139,11 @@ def test_a_cut_becomes_a_short_move() -> None:
     assert degrees_per_frame(Motion(poses, track.eye)).max() > 25
 
 
-@pytest.mark.parametrize("ending", ["csv", "json"])
+@pytest.mark.parametrize("ending", ["csv", "json", "JSON"])
 def test_a_motion_file_survives_a_round_trip(tmp_path: Path, ending: str) -> None:
     track = swaying_track(60)
     write_motion(tmp_path / f"m.{ending}", track, 25.0)
+    assert (tmp_path / f"m.{ending}").read_text().startswith("time_s" if ending == "csv" else "[")
     back = read_motion(tmp_path / f"m.{ending}", 60, 25.0)
     assert torch.allclose(back.world_from_camera, track.world_from_camera, atol=2e-4)
     assert torch.allclose(back.eye, track.eye, atol=1e-4)

@@ -124,7 +124,7 @@ def write_motion(path: Path, motion: Motion, fps: float) -> None:
     angles, places = _angles_from_poses(motion.world_from_camera)
     times = np.arange(len(motion)) / fps
     table = np.column_stack([times, angles, places, motion.eye.double().numpy()]).round(4)
-    if path.suffix == ".json":
+    if path.suffix.lower() == ".json":
         content = json.dumps([dict(zip(COLUMNS, row, strict=True)) for row in table.tolist()], indent=1)
     else:
         text = io.StringIO(newline="")
@@ -243,7 +243,7 @@ def _poses_from_angles(
 def _read_rows(path: Path) -> Float[np.ndarray, "rows 9"]:
     try:
         text = path.read_text()
-        rows = json.loads(text) if path.suffix == ".json" else list(csv.DictReader(io.StringIO(text)))
+        rows = json.loads(text) if path.suffix.lower() == ".json" else list(csv.DictReader(io.StringIO(text)))
         table = np.array([[float(row[column]) for column in COLUMNS] for row in rows])
     except (OSError, UnicodeDecodeError) as cause:
         raise InputError(f"The motion file {path} cannot be read: {cause}.") from cause

@@ -28,6 +28,13 @@ def test_jpeg_keeps_colours_in_their_order(tmp_path: Path) -> None:
     assert np.abs(read_image(tmp_path / "a.jpg").astype(int) - pixels).max() <= 2
 
 
+def test_capital_letters_in_an_ending_change_nothing(tmp_path: Path) -> None:
+    for ending in (".png", ".jpg"):
+        write_image(tmp_path / f"a{ending}", noise(16, 16, 3))
+        write_image(tmp_path / f"b{ending.upper()}", noise(16, 16, 3))
+        assert (tmp_path / f"a{ending}").read_bytes() == (tmp_path / f"b{ending.upper()}").read_bytes()
+
+
 @pytest.mark.parametrize("ending", [".png", ".jpg"])
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
 def test_a_picture_cut_off_is_refused_in_silence(

@@ -88,7 +88,7 @@ def check_places(sheet: Path | None, frames_dir: Path | None) -> None:
     Raises:
         InputError: `sheet` is no PNG or JPEG, or one of the places is taken by something else.
     """
-    if sheet is not None and sheet.suffix not in (".png", ".jpg"):
+    if sheet is not None and sheet.suffix.lower() not in (".png", ".jpg"):
         raise InputError(f"The contact sheet is written as .png or .jpg, not as {sheet.name!r}.")
     if sheet is not None:
         check_file_place(sheet)

@@ -48,11 +48,12 @@ def write_image(path: Path, pixels: UInt8[np.ndarray, "height width channels"], 
     `durable` as in :func:`loquent.storage.write_bytes`.
     """
     ordered = cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA if pixels.shape[2] == 4 else cv2.COLOR_RGB2BGR)
-    if path.suffix == ".jpg":
+    ending = path.suffix.lower()
+    if ending == ".jpg":
         options = [cv2.IMWRITE_JPEG_QUALITY, 97, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     else:
         options = [cv2.IMWRITE_PNG_COMPRESSION, 3]
-    _, encoded = cv2.imencode(path.suffix, ordered, options)
+    _, encoded = cv2.imencode(ending, ordered, options)
     write_bytes(path, encoded.tobytes(), durable=durable)
 
 
