@@ -149,6 +149,18 @@ def test_a_motion_file_survives_a_round_trip(tmp_path: Path, ending: str) -> Non
     assert torch.allclose(back.eye, track.eye, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("delimiter", "comma", "encoding"), [(",", ".", "utf-8-sig"), (";", ",", "utf-8-sig"), ("\t", ",", "utf-16")]
+)
+def test_a_motion_file_survives_a_spreadsheet(tmp_path: Path, delimiter: str, comma: str, encoding: str) -> None:
+    write_motion(tmp_path / "m.csv", swaying_track(60), 25.0)
+    saved = (tmp_path / "m.csv").read_text().replace(",", delimiter).replace(".", comma).replace("\n", "\r\n")
+    (tmp_path / "saved.csv").write_bytes(saved.encode(encoding))
+    wanted, found = (read_motion(tmp_path / name, 60, 25.0) for name in ("m.csv", "saved.csv"))
+    assert torch.equal(found.world_from_camera, wanted.world_from_camera)
+    assert torch.equal(found.eye, wanted.eye)
+
+
 def test_angles_mean_what_the_file_says(tmp_path: Path) -> None:
     """A head turned to the picture's right shows its nose right of its centre; nodding up lifts the nose."""
     rows = [dict.fromkeys(COLUMNS, 0.0) | {"distance_cm": 75.0, "yaw_deg": 20.0, "pitch_deg": 10.0}]
@@ -164,8 +176,9 @@ def test_angles_mean_what_the_file_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "holds no rows"),
-        ("time_s,yaw_deg\n0,1\n", "not a motion file"),
+        ("", "not a motion file"),
+        (",".join(COLUMNS) + "\n", "holds no rows"),
+        ("time_s,yaw_deg\n0,1\n", "no column pitch_deg"),
         (",".join(COLUMNS) + "\n" + ",".join(["0"] * 6 + ["75", "2", "0"]) + "\n", "blink must lie"),
         (",".join(COLUMNS) + "\n" + ",".join(["0"] * 6 + ["75", "0", "-0.1"]) + "\n", "brows between 0"),
         (",".join(COLUMNS) + "\n" + ",".join(["0"] * 9) + "\n", "distance_cm must be positive"),

@@ -32,6 +32,7 @@ from loquent.errors import InputError
 from loquent.geometry.cameras import VOLUME_UNITS_PER_METRE
 from loquent.geometry.rotations import head_angles_deg, head_rotations
 from loquent.storage import write_bytes
+from loquent.tables import number, read_text, table_rows
 
 COLUMNS = ("time_s", "yaw_deg", "pitch_deg", "roll_deg", "right_cm", "down_cm", "distance_cm", "blink", "brows")
 BLEND_FRAMES = 16
@@ -241,17 +242,18 @@ def _poses_from_angles(
 
 
 def _read_rows(path: Path) -> Float[np.ndarray, "rows 9"]:
+    text = read_text(path)
     try:
-        text = path.read_text()
-        rows = json.loads(text) if path.suffix.lower() == ".json" else list(csv.DictReader(io.StringIO(text)))
-        table = np.array([[float(row[column]) for column in COLUMNS] for row in rows])
-    except (OSError, UnicodeDecodeError) as cause:
-        raise InputError(f"The motion file {path} cannot be read: {cause}.") from cause
+        if path.suffix.lower() == ".json":
+            rows = [[float(row[column]) for column in COLUMNS] for row in json.loads(text)]
+        else:
+            rows = [[number(row[column]) for column in COLUMNS] for row in table_rows(text, COLUMNS).values()]
     except (KeyError, TypeError, ValueError) as cause:
         raise InputError(
             f"{path} is not a motion file ({cause}). Wanted are the columns {', '.join(COLUMNS)}, numbers only; "
             "`loquent inspect NAME.portrait --motion FILE.csv` writes one to start from."
         ) from cause
+    table = np.array(rows)
     if table.size == 0 or not np.isfinite(table).all():
         raise InputError(f"{path} holds no rows, or numbers that are not finite.")
     return table

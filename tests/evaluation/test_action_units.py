@@ -41,14 +41,15 @@ def test_files_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
     units = np.ones((3, 17))
     with pytest.raises(InputError, match="no column AU45_r"):
         read_action_units(write(tmp_path / "a.csv", units, [name.replace("45_r", "45") for name in NAMES]))
-    with pytest.raises(InputError, match="NaN or infinite action units, first in row 3"):
+    with pytest.raises(InputError, match="NaN or infinite action units, first in line 3"):
         read_action_units(write(tmp_path / "b.csv", units * [[1], [np.nan], [1]]))
     (tmp_path / "c.csv").write_text(",".join(NAMES) + "\n")
     with pytest.raises(InputError, match="no frame"):
         read_action_units(tmp_path / "c.csv")
-    (tmp_path / "d.csv").write_text(",".join(NAMES) + "\n1, 1, oops\n")
+    damaged = write(tmp_path / "d.csv", units)
+    damaged.write_text(damaged.read_text().replace("1.00", "oops", 1))
     with pytest.raises(InputError, match="not a number"):
-        read_action_units(tmp_path / "d.csv")
+        read_action_units(damaged)
     with pytest.raises(InputError, match="cannot be read"):
         read_action_units(tmp_path / "missing.csv")
     with pytest.raises(InputError, match="one has 3 and the other 2"):

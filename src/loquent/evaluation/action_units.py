@@ -3,7 +3,6 @@
 OpenFace is a program of its own: run its FeatureExtraction on both videos and give both CSV files.
 """
 
-import csv
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from loquent.errors import InputError
+from loquent.tables import number, read_text, table_rows
 
 ACTION_UNITS: Final = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
 """Facial action units whose intensity (0 to 5) OpenFace estimates."""
@@ -23,27 +23,21 @@ def read_action_units(path: Path) -> Float[np.ndarray, "frames 17"]:
         InputError: it cannot be read, lacks an action unit, or holds something that is not a number.
     """
     advice = "Run OpenFace's FeatureExtraction on the video again and give its CSV file."
+    text = read_text(path)
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = csv.reader(file)
-            names = [name.strip() for name in next(rows, [])]
-            values = [row for row in rows if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as cause:
-        raise InputError(f"{path} cannot be read as CSV ({cause}). {advice}") from cause
-    wanted = [f"AU{unit:02d}_r" for unit in ACTION_UNITS]
-    missing = [name for name in wanted if name not in names]
-    if missing:
-        raise InputError(f"{path} has no column {missing[0]}, so it is no output of OpenFace. {advice}")
-    if not values:
+        rows = table_rows(text, [f"AU{unit:02d}_r" for unit in ACTION_UNITS])
+    except ValueError as cause:
+        raise InputError(f"{path} is no output of OpenFace ({cause}). {advice}") from cause
+    if not rows:
         raise InputError(f"{path} holds no frame, only column names. {advice}")
-    columns = [names.index(name) for name in wanted]
     try:
-        units = np.array([[float(row[column]) for column in columns] for row in values])
-    except (ValueError, IndexError) as cause:
+        units = np.array([[number(cell) for cell in row.values()] for row in rows.values()])
+    except ValueError as cause:
         raise InputError(f"{path} holds an action unit that is not a number ({cause}). {advice}") from cause
-    if not np.isfinite(units).all():
-        bad = int(np.flatnonzero(~np.isfinite(units).all(axis=1))[0])
-        raise InputError(f"{path} holds NaN or infinite action units, first in row {bad + 2}. {advice}")
+    bad = ~np.isfinite(units).all(axis=1)
+    if bad.any():
+        line = list(rows)[int(bad.argmax())]
+        raise InputError(f"{path} holds NaN or infinite action units, first in line {line}. {advice}")
     return units
 
 

@@ -9,7 +9,6 @@ FOLDER/
   aud_idexp.npy                                 GeneFace's landmarks for R2-Talker
 """
 
-import csv
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,6 +27,7 @@ from loquent.media.compositing import laid_over
 from loquent.media.images import read_image
 from loquent.speech.precomputed import KIND_OF_FILE
 from loquent.storage import read_array
+from loquent.tables import number, read_text, table_rows
 
 TRAIN, VAL = "transforms_train.json", "transforms_val.json"
 SPEECH_FILES = {**{kind: file for file, kind in KIND_OF_FILE.items()}, "wav2vec2": "aud.npy"}
@@ -139,10 +139,8 @@ class RadFolder:
         """
         path = self.folder / "au.csv"
         try:
-            with path.open(newline="") as file:
-                rows = list(csv.DictReader(file, skipinitialspace=True))
-            column = [float(row["AU45_r"]) for row in rows]
-        except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError) as cause:
+            column = [number(row["AU45_r"]) for row in table_rows(read_text(path), ("AU45_r",)).values()]
+        except ValueError as cause:  # an InputError is one
             raise ClipError(
                 f"{path} must be a CSV file of OpenFace with the column AU45_r, one row a frame ({cause}). Run OpenFace's "
                 "FeatureExtraction on the video."

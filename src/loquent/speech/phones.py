@@ -26,6 +26,7 @@ from loquent.speech.articulation import ARPABET_CLASSES, classes_of_ipa
 from loquent.speech.kinds import extract, speech_kind
 from loquent.speech.phonetic_net import CLASSES
 from loquent.storage import write_bytes
+from loquent.tables import number, read_text, table_rows
 
 COLUMNS = ("start_s", "end_s", "phone")
 SILENCES = frozenset(("", "_", "#", "h#", "sil", "sp", "pau", "epi", "<p:>", "<sil>", "<eps>"))
@@ -69,11 +70,7 @@ def read_phones(path: Path) -> Phones:
     Raises:
         InputError: it cannot be read, is in none of the forms, its times are not in order, or it names no known phone.
     """
-    try:
-        content = path.read_bytes()
-        text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-    except (OSError, UnicodeDecodeError) as cause:
-        raise InputError(f"The phone file {path} cannot be read: {cause}. {_ADVICE}") from cause
+    text = read_text(path)
     try:
         if "ooTextFile" in text[:200] or path.suffix.lower() == ".textgrid":
             rows = _from_text_grid(text)
@@ -82,7 +79,7 @@ def read_phones(path: Path) -> Phones:
         else:
             rows = _from_table(text)
         times = np.array([row[:2] for row in rows], dtype=np.float64).reshape(-1, 2)
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, csv.Error) as cause:
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as cause:
         raise InputError(f"{path} is no file of phone times ({cause}). {_ADVICE}") from cause
     if not np.isfinite(times).all() or (times[:, 1] < times[:, 0]).any() or (np.diff(times[:, 0]) < 0).any():
         raise InputError(f"{path}: every phone must end after it starts, and starts must not go back in time.")
@@ -150,10 +147,8 @@ def _arpabet(name: str) -> str:
 
 
 def _from_table(text: str) -> list[Row]:
-    header = text.partition("\n")[0]
-    delimiter = next((sign for sign in "\t;" if sign in header), ",")
-    rows = csv.DictReader(io.StringIO(text), delimiter=delimiter)
-    return [(float(row["start_s"]), float(row["end_s"]), row["phone"].strip()) for row in rows]
+    rows = table_rows(text, COLUMNS).values()
+    return [(number(row["start_s"]), number(row["end_s"]), row["phone"]) for row in rows]
 
 
 def _from_labels(text: str) -> list[Row]:

@@ -1,7 +1,5 @@
 """The videos of a study: which system made each, what it shows, and whether a browser can play it."""
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +7,7 @@ from pathlib import Path
 
 from loquent.errors import InputError
 from loquent.media.probe import probe
+from loquent.tables import read_text, table_rows
 
 COLUMNS = ("video", "system", "item")
 """Columns of a table of videos; paths are relative to the table's folder."""
@@ -78,11 +77,14 @@ def check_video(exhibit: Exhibit) -> None:
 
 
 def _read_table(path: Path) -> list[Exhibit]:
+    text = read_text(path)
     try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig")), strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as cause:
-        raise InputError(f"The table of videos {path} cannot be read: {cause}.") from cause
-    for number, row in enumerate(rows, start=2):
-        if any(not (row.get(column) or "").strip() for column in COLUMNS):
-            raise InputError(f"{path}, line {number}: wanted are the columns {', '.join(COLUMNS)}, none of them empty.")
-    return [Exhibit(path.parent / row["video"].strip(), row["system"].strip(), row["item"].strip()) for row in rows]
+        rows = table_rows(text, COLUMNS)
+    except ValueError as cause:
+        raise InputError(
+            f"{path} is no table of videos ({cause}). Wanted are the columns {', '.join(COLUMNS)}."
+        ) from cause
+    for line, row in rows.items():
+        if not all(row.values()):
+            raise InputError(f"{path}, line {line}: wanted are the columns {', '.join(COLUMNS)}, none of them empty.")
+    return [Exhibit(path.parent / row["video"], row["system"], row["item"]) for row in rows.values()]

@@ -1,7 +1,5 @@
 """Pool the answers of a study: mean opinion scores with confidence intervals for every system (ER-NeRF, Table 3)."""
 
-import csv
-import io
 import json
 import math
 from collections.abc import Sequence
@@ -17,6 +15,7 @@ from scipy import stats
 
 from loquent.errors import InputError
 from loquent.study.study import ANSWER_COLUMNS, FORMAT, QUESTIONS, VERSION
+from loquent.tables import read_text, table_rows
 
 CONFIDENCE = 0.95
 
@@ -143,29 +142,25 @@ def _read_key(study: Path) -> dict[str, Any]:
 
 
 def _read_answers(path: Path, study: str, videos: dict[str, str]) -> list[_Answer]:
-    try:
-        rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig")), strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as cause:
-        raise InputError(f"The answers {path} cannot be read: {cause}.") from cause
     columns = [*ANSWER_COLUMNS, *QUESTIONS]
-    if not rows or rows[0] != columns:
+    text = read_text(path)
+    try:
+        rows = table_rows(text, columns)
+    except ValueError as cause:
         raise InputError(
-            f"{path} does not hold answers: its first line must be {','.join(columns)}. Give the file as it was downloaded."
-        )
+            f"{path} does not hold answers ({cause}). Wanted are the columns {', '.join(columns)}: give the file as it was "
+            "downloaded."
+        ) from cause
     answers = []
-    for number, row in enumerate(rows[1:], start=2):
-        if not row:
-            continue
-        if len(row) != len(columns):
-            raise InputError(f"{path}, line {number}: {len(columns)} values are wanted, {len(row)} came.")
-        found, participant, _, video, *ratings = row
+    for line, row in rows.items():
+        found, participant, _, video, *ratings = row.values()
         if found != study or video not in videos:
             raise InputError(
-                f"{path}, line {number}: this is not an answer to this study, but to {found!r}, video {video!r}."
+                f"{path}, line {line}: this is not an answer to this study, but to {found!r}, video {video!r}."
             )
         if not participant or any(rating not in ("1", "2", "3", "4", "5") for rating in ratings):
             raise InputError(
-                f"{path}, line {number}: wanted are a participant and ratings from 1 to 5; got {','.join(row)}."
+                f"{path}, line {line}: wanted are a participant and ratings from 1 to 5; got {','.join(row.values())}."
             )
         answers.append(_Answer(participant, video, tuple(int(rating) for rating in ratings)))
     return answers
