@@ -120,6 +120,16 @@ def test_background(
     assert np.abs(shown[12:20, 12:20].astype(int) - wanted).max() > 5
 
 
+def test_a_wide_background_is_cropped(portrait: Portrait, sound: Path, tmp_path: Path) -> None:
+    wide = np.zeros((50, 150, 3), np.uint8)
+    wide[:, 50:75], wide[:, 75:100] = (200, 30, 90), (20, 180, 240)
+    write_image(tmp_path / "wide.png", wide)
+    speak_still(portrait, sound, tmp_path / "a.png", at_s=0.2, background=str(tmp_path / "wide.png"))
+    shown = read_image(tmp_path / "a.png")
+    assert shown[0, 0].tolist() == [200, 30, 90]
+    assert shown[0, 31].tolist() == [20, 180, 240]
+
+
 @pytest.mark.parametrize("background", ["#12", "#gggggg", "", "no_such.png", "mauve", "broken.png"])
 def test_a_background_that_is_none_is_refused(
     portrait: Portrait, sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, background: str

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
@@ -13,7 +12,7 @@ from torch import Tensor
 from loquent.errors import InputError, MediaError
 from loquent.geometry.cameras import Camera
 from loquent.media.audio import read_waveform
-from loquent.media.images import read_image, to_bytes, write_image
+from loquent.media.images import cover, read_image, to_bytes, write_image
 from loquent.media.rates import FPS, SAMPLE_RATE_HZ
 from loquent.media.writer import VideoWriter
 from loquent.motion import Motion, dense_track, endless, read_motion
@@ -44,7 +43,7 @@ def speak(
         out: the mp4 to write.
         motion: a motion file (`loquent.motion`); nothing = the clip's own motion without end.
         size: rows of the film; nothing = the clip's.
-        background: a picture file, a colour name or ``#rrggbb``; nothing = the clip's own plate.
+        background: a picture file, whose middle fills the film, a colour name or ``#rrggbb``; nothing = the clip's own plate.
         mouth_gain: scales the predicted lip motion, see `Portrait.conditions`.
         seed: of the path through the clip's motion.
 
@@ -153,5 +152,4 @@ def _plate(portrait: Portrait, camera: Camera, background: str | None) -> Float[
             "nor a colour of the form #rrggbb."
         )
     pixels = read_image(Path(background))[..., :3]
-    resized = cv2.resize(pixels, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
-    return torch.from_numpy(resized).float() / 255
+    return torch.from_numpy(cover(pixels, camera.height, camera.width)).float() / 255

@@ -1,6 +1,8 @@
 """Pictures are written and read back as they were; a damaged one is refused without a word of the decoder's own."""
 
 import errno
+import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 
 from loquent.errors import InputError
-from loquent.media.images import read_image, to_bytes, write_image
+from loquent.media.images import cover, read_image, to_bytes, write_image
 
 
 def noise(*shape: int) -> np.ndarray:
@@ -33,6 +35,43 @@ def test_capital_letters_in_an_ending_change_nothing(tmp_path: Path) -> None:
         write_image(tmp_path / f"a{ending}", noise(16, 16, 3))
         write_image(tmp_path / f"b{ending.upper()}", noise(16, 16, 3))
         assert (tmp_path / f"a{ending}").read_bytes() == (tmp_path / f"b{ending.upper()}").read_bytes()
+
+
+def with_orientation(jpeg: bytes, orientation: int) -> bytes:
+    """The file with an EXIF block that holds nothing else: tag 0x112, one short number."""
+    entry = struct.pack("<HHIHH", 0x112, 3, 1, orientation, 0)
+    block = b"Exif\0\0" + b"II*\0" + struct.pack("<IH", 8, 1) + entry + struct.pack("<I", 0)
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + jpeg[2:]
+
+
+@pytest.mark.parametrize(
+    ("orientation", "stored"),
+    [
+        (1, lambda upright: upright),
+        (2, np.fliplr),
+        (3, lambda upright: np.rot90(upright, 2)),
+        (4, np.flipud),
+        (5, lambda upright: upright.swapaxes(0, 1)),
+        (6, np.rot90),
+        (7, lambda upright: np.rot90(upright, 2).swapaxes(0, 1)),
+        (8, lambda upright: np.rot90(upright, -1)),
+    ],
+)
+def test_a_photo_is_read_upright(tmp_path: Path, orientation: int, stored: Callable[[np.ndarray], np.ndarray]) -> None:
+    """The numbers are those of the TIFF specification: 6, a phone held upright, wants a quarter turn clockwise."""
+    upright = np.zeros((16, 32, 3), np.uint8)
+    upright[:8, :16], upright[8:, :16], upright[:8, 16:] = (250, 0, 0), (0, 250, 0), (0, 0, 250)
+    path = tmp_path / "a.jpg"
+    write_image(path, np.ascontiguousarray(stored(upright)))
+    path.write_bytes(with_orientation(path.read_bytes(), orientation))
+    shown = read_image(path)
+    assert shown.shape == upright.shape
+    assert np.abs(shown.astype(int) - upright).max() <= 4
+
+
+def test_grey_jpeg_becomes_rgb(tmp_path: Path) -> None:
+    assert cv2.imwrite(str(tmp_path / "a.jpg"), np.full((8, 8), 90, np.uint8))
+    assert np.abs(read_image(tmp_path / "a.jpg").astype(int) - (90, 90, 90)).max() <= 1
 
 
 @pytest.mark.parametrize("ending", [".png", ".jpg"])
@@ -83,6 +122,27 @@ def test_a_picture_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(InputError, match=r"a\.png cannot be read: Permission denied"):
         read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(("height", "width"), [(90, 160), (160, 90), (100, 100)])
+@pytest.mark.parametrize(("rows", "columns"), [(40, 40), (64, 48), (200, 300)])
+def test_what_covers_keeps_its_shape_and_its_middle(height: int, width: int, rows: int, columns: int) -> None:
+    """Colours tell where a pixel was: as far from the middle as before, times one scale for both directions."""
+    picture = np.zeros((height, width, 3), np.uint8)
+    picture[..., 0] = np.arange(height)[:, None]
+    picture[..., 1] = np.arange(width)[None]
+    shown = cover(picture, rows, columns).astype(float)
+    assert shown.shape == (rows, columns, 3)
+    scale = max(rows / height, columns / width)
+    down, right = np.mgrid[:rows, :columns]
+    assert np.abs(shown[..., 0] - ((down + 0.5 - rows / 2) / scale + height / 2 - 0.5)).max() < 1.6
+    assert np.abs(shown[..., 1] - ((right + 0.5 - columns / 2) / scale + width / 2 - 0.5)).max() < 1.6
+
+
+def test_enlarged_pictures_are_smooth() -> None:
+    edge = np.zeros((4, 4, 3), np.uint8)
+    edge[:, 2:] = 255
+    assert len(np.unique(cover(edge, 64, 64)[0, :, 0])) > 8
 
 
 def test_colours_are_rounded_to_the_nearest() -> None:

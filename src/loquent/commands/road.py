@@ -138,7 +138,7 @@ def render(
         out: the film to write (mp4), or the picture with --still.
         motion: head motion, blinks and brows from this CSV or JSON file; `loquent inspect --motion` writes one to edit.
         size: rows of the film; nothing = as trained.
-        background: a picture file, white, black, green, or #rrggbb; nothing = the clip's own background.
+        background: a picture file, whose middle fills the film, white, black, green, or #rrggbb; nothing = the clip's own.
         still: write only the picture at this second.
         mouth_gain: move the lips more (above 1, up to 3) or less (below 1; 0 = not at all) than predicted; they close in
             pauses and on p, b and m all the same.

@@ -12,10 +12,13 @@ from loquent.storage import write_bytes
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 """Every PNG file begins with it; chunks follow: length, kind, content, check sum (PNG specification, 5)."""
+_JPEG_SIGNATURE = b"\xff\xd8"
 
 
 def read_image(path: Path) -> UInt8[np.ndarray, "height width channels"]:
     """Read a picture as RGB, or RGBA when the file has an alpha channel; grey pictures become RGB.
+
+    JPEG files, such as phones write, are turned upright as their EXIF orientation says.
 
     Raises:
         InputError: the file is missing, cannot be read, is not a picture, or has other pixels than uint8 or uint16.
@@ -28,7 +31,9 @@ def read_image(path: Path) -> UInt8[np.ndarray, "height width channels"]:
         raise InputError(f"The picture {path} cannot be read: {cause.strerror}.") from cause
     pixels = None
     if content and not _is_damaged_png(content):
-        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+        # Only decoding as colour turns pictures upright, and it drops alpha, which JPEG does not have.
+        how = cv2.IMREAD_COLOR if content.startswith(_JPEG_SIGNATURE) else cv2.IMREAD_UNCHANGED
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), how)
     if pixels is None:
         raise InputError(f"{path} cannot be read as a picture; it may be cut off, or not a PNG or JPEG file.")
     if pixels.dtype == np.uint16:
@@ -55,6 +60,18 @@ def write_image(path: Path, pixels: UInt8[np.ndarray, "height width channels"], 
         options = [cv2.IMWRITE_PNG_COMPRESSION, 3]
     _, encoded = cv2.imencode(ending, ordered, options)
     write_bytes(path, encoded.tobytes(), durable=durable)
+
+
+def cover(
+    picture: UInt8[np.ndarray, "height width channels"], rows: int, columns: int
+) -> UInt8[np.ndarray, "rows columns channels"]:
+    """The largest part from the middle of a picture that has this shape, at this size in pixels."""
+    height, width = picture.shape[:2]
+    scale = max(rows / height, columns / width)
+    part_rows, part_columns = max(1, round(rows / scale)), max(1, round(columns / scale))
+    top, left = (height - part_rows) // 2, (width - part_columns) // 2
+    part = picture[top : top + part_rows, left : left + part_columns]
+    return cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
 
 def to_bytes(picture: Float[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width 3"]:
