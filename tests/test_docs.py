@@ -1,6 +1,7 @@
 """What README and docs tell people to type exists: commands, options, make targets, links, names in the formats."""
 
 import functools
+import pkgutil
 import re
 import shlex
 from pathlib import Path
@@ -18,6 +19,8 @@ SPEC = ROOT / "docs" / "spec.md"
 SOURCES = [path for folder in ("src", "tests", "research") for path in sorted((ROOT / folder).rglob("*.py"))]
 SECTION = r"\d+(?:\.\d+)*"
 CITATION = re.compile(rf"SPEC ({SECTION}(?:(?:,(?: and)?| and| to)\s+{SECTION})*)")
+FILES = (".csv", ".json", ".portrait", ".py", ".wav")
+"""What looks like a dotted name and is a file's."""
 INLINE = re.compile(r"`(loquent [a-z]+ [^`]*--[^`]*)`")
 
 
@@ -136,6 +139,34 @@ def test_every_cited_section_of_the_specification_exists() -> None:
     missing = {str(path.relative_to(ROOT)): unknown_sections(path.read_text()) for path in pages}
     assert {name: unknown for name, unknown in missing.items() if unknown} == {}
     assert unknown_sections("SPEC 2.1, 2.99 and 8.1.2") == {"2.99", "8.1.2"}
+
+
+def unknown_names(text: str) -> list[str]:
+    """Dotted names of Loquent in a text's inline code, with or without `loquent.` before them, that nothing bears."""
+    parts = "|".join(sorted(path.stem for path in (ROOT / "src" / "loquent").iterdir() if path.stem.isidentifier()))
+    named = re.findall(rf"`(?:loquent\.)?((?:{parts})(?:\.\w+)+)`", text)
+    unknown = []
+    for name in sorted({name for name in named if not name.endswith(FILES)}):
+        try:
+            pkgutil.resolve_name(f"loquent.{name}")
+        except (ImportError, AttributeError):
+            unknown.append(name)
+    return unknown
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_dotted_names_exist(page: Path) -> None:
+    assert unknown_names(page.read_text()) == []
+
+
+def test_dotted_names_in_docstrings_exist() -> None:
+    sources = sorted((ROOT / "src" / "loquent").rglob("*.py"))
+    assert unknown_names("\n".join(path.read_text() for path in sources)) == []
+
+
+def test_a_wrong_dotted_name_is_found() -> None:
+    text = "`nn.landmarks.landmark_windows` `loquent.exchange.conventions.clamp` `speech.nowhere` `speech.wav`"
+    assert unknown_names(text) == ["exchange.conventions.clamp", "speech.nowhere"]
 
 
 def test_formats_name_every_field_of_the_track_and_of_a_motion_file() -> None:

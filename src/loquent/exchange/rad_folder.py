@@ -170,8 +170,9 @@ class RadFolder:
 def read_landmark_file(path: Path) -> Float[Tensor, "frames 68 3"]:
     """GeneFace's landmarks as R2-Talker reads them: [F, 68, 3] of ``aud_idexp.npy``, or [1, F, 204] (SPEC 7.2, 7.5).
 
-    To train on (`loquent train --landmarks`), or, cut into windows by `loquent.nn.landmarks`, for
-    :meth:`loquent.portrait.Portrait.landmark_conditions`.
+    To train on (`loquent train --landmarks`), or, cut into windows by `loquent.nn.landmarks.landmark_windows`, for
+    :meth:`loquent.portrait.Portrait.landmark_conditions` of an imported head. Such a head sees zeros for what lies outside
+    [-1, 1]; nothing is clamped.
 
     Raises:
         ClipError: the file is missing, holds NaN, or something of another shape.
