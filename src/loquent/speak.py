@@ -19,6 +19,7 @@ from loquent.motion import Motion, dense_track, endless, read_motion
 from loquent.portrait import Portrait
 from loquent.progress import Progress
 from loquent.speech.kinds import extract
+from loquent.speech.windows import STEPS_PER_FRAME
 from loquent.storage import check_file_place
 
 NAMED_COLOURS = {"white": (255, 255, 255), "black": (0, 0, 0), "green": (0, 177, 64)}
@@ -57,7 +58,7 @@ def speak(
     portrait.check_mouth_gain(mouth_gain)
     camera = portrait.camera if size is None else portrait.camera.with_rows(size)
     features = _features(portrait, sound)
-    n_frames = math.ceil(features.shape[0] / 2)
+    n_frames = math.ceil(features.shape[0] / STEPS_PER_FRAME)
     path = _motion(portrait, motion, n_frames, seed)
     plate = _plate(portrait, camera, background)
     with (
@@ -94,7 +95,7 @@ def speak_still(
     portrait.check_mouth_gain(mouth_gain)
     camera = portrait.camera if size is None else portrait.camera.with_rows(size)
     features = _features(portrait, sound)
-    n_frames = math.ceil(features.shape[0] / 2)
+    n_frames = math.ceil(features.shape[0] / STEPS_PER_FRAME)
     # Rounded first: 1.16 s is frame 29, but 1.16 * 25 is a little less than 29. What is not finite lies outside, too.
     frame = math.floor(round(at_s * FPS, 6)) if math.isfinite(at_s) else -1
     if not 0 <= frame < n_frames:

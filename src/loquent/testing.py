@@ -1,8 +1,7 @@
 """What tests of several parts share: comparing two bodies of one operation by value and by gradient, a tiny clip, and a
 portrait without training."""
 
-import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +27,7 @@ from loquent.media.images import write_image
 from loquent.media.rates import SAMPLE_RATE_HZ
 from loquent.motion import Motion
 from loquent.nn.lip_predictor import WINDOW_STEPS, LipPredictor
+from loquent.ops.dispatch import named_tensors
 from loquent.portrait import Portrait
 from loquent.rendering.torso import TorsoOccupancy
 from loquent.speech.kinds import speech_kind
@@ -78,21 +78,6 @@ def assert_grads_match(
             is_silent = (got == 0).flatten(1).all(dim=1) if got.ndim > 1 else got == 0
             silent = int((is_felt & is_silent).sum())
             assert not silent, f"gradient of {name} is silently zero in {silent} of {len(wanted)} rows"
-
-
-def named_tensors(value: object, name: str) -> Iterator[tuple[str, Tensor]]:
-    """The tensors inside a result, each with a name that says where it was."""
-    if isinstance(value, Tensor):
-        yield name, value
-    elif isinstance(value, Mapping):
-        for key, part in value.items():
-            yield from named_tensors(part, f"{name}[{key!r}]")
-    elif isinstance(value, tuple | list):
-        for i, part in enumerate(value):
-            yield from named_tensors(part, f"{name}[{i}]")
-    elif dataclasses.is_dataclass(value):
-        for field in dataclasses.fields(value):
-            yield from named_tensors(getattr(value, field.name), f"{name}.{field.name}")
 
 
 def _run(

@@ -13,8 +13,8 @@ from loquent.bench.clock import measure
 from loquent.bench.person import Person
 from loquent.bench.run import MEASUREMENTS, OF_PERSON, OF_SOUND, run
 from loquent.errors import InputError
-from loquent.ops.dispatch import ENVIRONMENT_VARIABLE
-from loquent.testing import assert_values_match, named_tensors
+from loquent.ops.dispatch import ENVIRONMENT_VARIABLE, named_tensors
+from loquent.testing import assert_values_match
 from loquent.training.presets import QUICK
 
 CPU = torch.device("cpu")

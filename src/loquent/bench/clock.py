@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 
 from loquent.errors import LoquentError
-from loquent.ops.dispatch import ENVIRONMENT_VARIABLE, REFERENCE, describe
-from loquent.testing import named_tensors
+from loquent.ops.dispatch import ENVIRONMENT_VARIABLE, REFERENCE, describe, named_tensors
 
 SHORTEST_S = 0.1
 """A timing lasts about this long at least: short bodies are called several times in it."""

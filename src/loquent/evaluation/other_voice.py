@@ -43,13 +43,13 @@ from loquent.media.video import read_frames
 from loquent.portrait import Portrait
 from loquent.speech.kinds import extract, speech_kind
 from loquent.speech.phones import Phones, hear_phones, read_phones
+from loquent.speech.posteriors import PHONETIC_KINDS
 
 PERSON, SPEAKER, SHUFFLED = "person", "speaker", "shuffled"
 MOST_REAL_FRAMES = 1500
 """The person's range comes from at most the clip's first minute."""
 LATE_PHONES_S = 0.5
 """Phone times that go on for longer than this after the sound belong to another sound."""
-_PHONETIC_KINDS = ("phonetic", "phonetic_causal", "mel_phonetic")
 
 
 @dataclass(frozen=True)
@@ -341,7 +341,7 @@ def _notes(portrait: Portrait, clip: Clip, spoken: Phones) -> Iterator[str]:
             "No phone times were given (--phones), so phones are those that the phonetic encoder hears; it misses and mistakes "
             "some (docs/phonetic-encoder.md)."
         )
-        if portrait.speech_kind in _PHONETIC_KINDS:
+        if portrait.speech_kind in PHONETIC_KINDS:
             yield "This portrait listens to the same encoder, so what the encoder mistakes does not count against it."
     else:
         yield f"The phones of the row {PERSON!r} are those that the phonetic encoder hears in the clip's own sound."

@@ -17,7 +17,7 @@ from loquent.errors import InputError
 from loquent.exchange.rad_folder import RadFolder
 from loquent.face.blink import eye_closure
 from loquent.face.brows import brow_height
-from loquent.face.expression import ExpressionBasis
+from loquent.face.expression import N_COEFFICIENTS, ExpressionBasis
 from loquent.face.landmarks import detect_all
 from loquent.media.audio import read_waveform, write_wav
 from loquent.media.images import write_image
@@ -27,8 +27,7 @@ from loquent.speech.kinds import extract
 from loquent.speech.precomputed import KIND_OF_FILE, read_precomputed
 from loquent.storage import atomic_path, remove_abandoned
 
-_N_EXPRESSION = 8
-_MIN_TRAIN_FRAMES = _N_EXPRESSION + 1
+_MIN_TRAIN_FRAMES = N_COEFFICIENTS + 1
 """Fewer cannot tell that many mouth motions apart."""
 
 
@@ -106,7 +105,7 @@ def _measure(source: RadFolder, bar: Progress) -> tuple[Int[Tensor, "kept"], Cli
         blink = source.eyes_closed()[index, None].repeat(1, 2)
     else:
         blink = torch.from_numpy(eye_closure(points)).float()
-    basis = ExpressionBasis.fit(points, n_train, _N_EXPRESSION)
+    basis = ExpressionBasis.fit(points, n_train)
     return index, ClipTrack(
         frame_ids=source.frame_ids[index],
         world_from_camera=source.world_from_camera[index],

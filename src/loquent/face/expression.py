@@ -16,6 +16,8 @@ from loquent.face.alignment import aligned_faces, mean_face
 
 _DEPTH_TRUST: Final = 0.5
 """Depth counts by this factor: it is guessed from shading, not seen."""
+N_COEFFICIENTS: Final = 8
+"""Numbers per frame in a clip."""
 POINTS: Final = (*indices.OUTER_LIPS, *indices.INNER_LIPS, *indices.JAW)
 """The 57 landmarks whose motion is described: both rings of the lips, chin and lower jaw."""
 
@@ -49,7 +51,7 @@ class ExpressionBasis:
         cls,
         points_px: Float[np.ndarray, "frames 478 3"],
         n_train: int,
-        n_coefficients: int = 8,
+        n_coefficients: int = N_COEFFICIENTS,
     ) -> "ExpressionBasis":
         """Learn the basis from the first `n_train` frames; frames holding NaN are left out.
 

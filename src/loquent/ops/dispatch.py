@@ -114,6 +114,21 @@ def describe(device: torch.device | str = "cpu") -> dict[str, Choice]:
     return {name: _OPERATIONS[name].choice(torch.device(device)) for name in sorted(_OPERATIONS)}
 
 
+def named_tensors(value: object, name: str) -> Iterator[tuple[str, Tensor]]:
+    """The tensors inside a result, each with a name that says where it was."""
+    if isinstance(value, Tensor):
+        yield name, value
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from named_tensors(part, f"{name}[{key!r}]")
+    elif isinstance(value, tuple | list):
+        for i, part in enumerate(value):
+            yield from named_tensors(part, f"{name}[{i}]")
+    elif dataclasses.is_dataclass(value):
+        for part_field in dataclasses.fields(value):
+            yield from named_tensors(getattr(value, part_field.name), f"{name}.{part_field.name}")
+
+
 def _first_difference(
     reference: Callable[..., Any], body: Callable[..., Any], example: Callable[[], dict[str, Any]]
 ) -> str | None:
@@ -138,7 +153,7 @@ def _outcome(body: Callable[..., Any], example: Callable[[], dict[str, Any]]) ->
     """Output tensors of a body, and the gradients of a fixed random projection of them."""
     with torch.enable_grad():
         arguments = example()
-        outputs = dict(_tensors(body(**arguments), "output"))
+        outputs = dict(named_tensors(body(**arguments), "output"))
         leaves = {name: value for name, value in arguments.items() if isinstance(value, Tensor) and value.requires_grad}
         outcome = {name: value.detach() for name, value in outputs.items()}
         generator = torch.Generator().manual_seed(0)
@@ -151,15 +166,3 @@ def _outcome(body: Callable[..., Any], example: Callable[[], dict[str, Any]]) ->
             for name, gradient in zip(leaves, gradients, strict=True):
                 outcome[f"gradient of {name}"] = torch.zeros(()) if gradient is None else gradient
     return outcome
-
-
-def _tensors(value: object, name: str) -> Iterator[tuple[str, Tensor]]:
-    """Tensors inside a result: a tensor, or a tuple or dataclass of them."""
-    if isinstance(value, Tensor):
-        yield name, value
-    elif isinstance(value, tuple):
-        for i, part in enumerate(value):
-            yield from _tensors(part, f"{name}[{i}]")
-    elif dataclasses.is_dataclass(value):
-        for part_field in dataclasses.fields(value):
-            yield from _tensors(getattr(value, part_field.name), f"{name}.{part_field.name}")

@@ -24,7 +24,6 @@ from loquent.storage import write_bytes, write_json
 
 TRACK = "measured/track.safetensors"
 TRACK_FIGURES = "measured/track_figures.json"
-_N_EXPRESSION = 8
 
 
 def track_step(size: int, focal_px: float | None) -> Step:
@@ -62,7 +61,7 @@ def _measure(work: Workplace) -> None:
         lambda i: read_image(folder / f"{frame_ids[i]:06d}.jpg"), points, fit_head_pose(points, camera), camera
     )
     n_train = default_train_count(len(points))
-    basis = ExpressionBasis.fit(points, n_train, _N_EXPRESSION)
+    basis = ExpressionBasis.fit(points, n_train)
     tensors = {
         "frame_ids": frame_ids,
         "world_from_camera": poses.world_from_camera.astype(np.float32),

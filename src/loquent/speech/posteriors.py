@@ -7,6 +7,9 @@ from torch import Tensor
 from loquent.speech.phonetic import phonetic_net
 from loquent.speech.phonetic_net import CLASSES, NECK_WIDTH
 
+PHONETIC_KINDS = ("phonetic", "phonetic_causal", "mel_phonetic")
+"""Kinds of features that hold what the phonetic network heard."""
+
 
 @torch.no_grad()
 def posteriors(features: Float[Tensor, "steps width"]) -> Float[Tensor, "steps classes"]:
@@ -19,6 +22,6 @@ def posteriors(features: Float[Tensor, "steps width"]) -> Float[Tensor, "steps c
 def posterior(name: str, kind_name: str, features: Float[Tensor, "steps width"]) -> Float[Tensor, "steps"] | None:
     """Probability of one of `CLASSES` at each step; None where features of this kind do not tell."""
     place = CLASSES.index(name)
-    if kind_name in ("phonetic", "phonetic_causal"):
-        return features[:, place]
-    return posteriors(features)[:, place] if kind_name == "mel_phonetic" else None
+    if kind_name not in PHONETIC_KINDS:
+        return None
+    return (posteriors(features) if kind_name == "mel_phonetic" else features)[:, place]
