@@ -35,11 +35,6 @@ CHIN: Final = 152
 NOSE_TIP: Final = 4
 """Foremost point of the nose."""
 
-RIGHT_IRIS: Final = (468, 469, 470, 471, 472)
-"""Centre of the right iris, then four points around it."""
-LEFT_IRIS: Final = (473, 474, 475, 476, 477)
-"""Centre of the left iris, then four points around it."""
-
 RIGHT_UPPER_LID: Final = (246, 161, 160, 159, 158, 157, 173)
 """Edge of the right upper eyelid from the outer to the inner corner, corners left out."""
 RIGHT_LOWER_LID: Final = (7, 163, 144, 145, 153, 154, 155)
@@ -63,11 +58,6 @@ INNER_LIPS: Final = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318,
 """Where the lips meet or open, from the right corner over the upper lip and back, closed."""
 JAW: Final = (152, 148, 377, 176, 400, 149, 378, 150, 379, 136, 365, 172, 397, 175, 199, 200, 18)
 """Chin, the lower edge of the jaw on both sides, and the midline from chin to lower lip: moves with the mouth."""
-FACE_OVAL: Final = (
-    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
-    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
-)  # fmt: skip
-"""The mesh's rim: forehead top, down the left side, chin, up the right side, closed."""
 
 RIGID_MIDLINE: Final = (10, 151, 9, 8, 168, 6, 197, 195, 5, 4)
 """Forehead, between the brows, nose bridge and tip."""

@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import av
 from av.audio.frame import AudioFrame
@@ -18,8 +17,6 @@ from loquent.errors import MediaError
 
 NOT_MEDIA = ("tty", "bin", "xbin", "adf", "idf", "image2")
 """Formats by which FFmpeg would show a text file as characters on a screen, or a picture as a film of one frame."""
-
-DecodedFrame = TypeVar("DecodedFrame", VideoFrame, AudioFrame)
 
 
 @dataclass
