@@ -3,9 +3,11 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from loquent.comparison import compare as comparison
 from loquent.comparison.compare import compare, with_steps
@@ -13,6 +15,7 @@ from loquent.comparison.published import TABLES
 from loquent.comparison.systems import ON_REQUEST, SYSTEMS, System
 from loquent.data.clip import Clip, write_track
 from loquent.errors import InputError, MediaError
+from loquent.evaluation.evaluate import Evaluation
 from loquent.evaluation.other_voice import DrivenRow, OtherVoice
 from loquent.evaluation.visemes import LipRange, Recall, Visemes
 from loquent.fields.kinds import make_head
@@ -95,6 +98,45 @@ def test_systems_are_trained_measured_and_written_once(
     assert compare(clip, tmp_path, small(QUICK), names, device="cpu") == json.loads(json.dumps(records))
     with pytest.raises(AssertionError, match="must not train again"):
         compare(clip, tmp_path, small(QUICK), names, seed=1, device="cpu")
+
+
+def test_rows_made_elsewhere_or_before_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip, out, asked = make_tiny_clip(tmp_path / "clip"), tmp_path / "out", []
+    load, measure = Portrait.load, comparison.evaluate
+
+    def evaluate(portrait: Portrait, *rest: Any, **more: Any) -> Evaluation:
+        asked.append("measured")
+        return measure(portrait, *rest, **more)
+
+    def load_on(path: Path, device: str = "unsaid") -> Portrait:
+        asked.append(device)
+        return load(path, "cpu")
+
+    def again(clip: Clip, device: str = "cpu") -> list[str]:
+        asked.clear()
+        compare(clip, out, small(QUICK), ("er_nerf",), device=device)
+        return list(asked)
+
+    monkeypatch.setattr(comparison, "evaluate", evaluate)
+    monkeypatch.setattr(Portrait, "load", load_on)
+    assert again(clip) == ["cpu", "measured"]
+    assert again(clip) == []
+
+    def no_training(*_: object, **__: object) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(comparison, "train", no_training)
+    monkeypatch.setattr(comparison, "__version__", "99")
+    assert again(clip) == ["cpu", "measured"], "another version"
+    monkeypatch.setattr(comparison, "device_name", lambda device: "another processor")
+    assert again(clip) == ["cpu", "measured"], "another device"
+    assert again(clip) == []
+    monkeypatch.setattr(comparison, "find_device", torch.device)
+    with pytest.raises(AssertionError, match="trained again"):
+        again(clip, "cuda")
+    write_track(clip.folder, replace(clip.track, blink=1 - clip.track.blink))
+    with pytest.raises(AssertionError, match="trained again"):
+        again(Clip.open(clip.folder))
 
 
 def test_landmarks_and_ad_nerf_are_rows_and_few_frames_leave_lips_out(

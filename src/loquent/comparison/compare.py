@@ -12,9 +12,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from loquent import __version__
 from loquent.comparison.report import markdown, plot
 from loquent.comparison.systems import BY_DEFAULT, SYSTEMS
 from loquent.data.clip import Clip
+from loquent.devices import device_name, find_device
 from loquent.errors import InputError
 from loquent.evaluation.evaluate import evaluate
 from loquent.evaluation.other_voice import measure_other_voice, read_speech
@@ -41,8 +43,8 @@ def compare(
 
     Args:
         clip: the opened clip folder.
-        folder: gets a portrait and a JSON of figures for each system, and the report. What another comparison with the same
-            settings left there is used.
+        folder: gets a portrait and a JSON of figures for each system, and the report. Portraits that another comparison of
+            this clip with the same settings left there are used, and their figures if this version made them on this device.
         preset: how each is trained, but for what is the system's own; the torso is left out.
         systems: names in `SYSTEMS`.
         held_out: measure each on no more held-out frames than this, the same for all (`loquent.evaluation.evaluate`).
@@ -55,7 +57,8 @@ def compare(
         One record a system: settings, steps and all figures.
 
     Raises:
-        InputError: an unknown system, phones that do not fit, or `folder` holds an unfinished run with other settings.
+        InputError: an unknown system or device, phones that do not fit, or `folder` holds an unfinished run with other
+            settings.
         MediaError: `drive` cannot be read.
         ClipError: a file of the clip is damaged.
         DivergenceError: a training did not converge.
@@ -97,19 +100,22 @@ def with_steps(preset: Preset, steps: int) -> Preset:
 def _measured(
     clip: Clip, folder: Path, name: str, preset: Preset, held_out: int | None, seed: int, device: str
 ) -> dict[str, Any]:
-    """The record of one system, from disk if it was trained with the same settings and measured on as many frames."""
+    """The record of one system, from disk if it was trained with the same settings, and measured here on as many frames."""
     settings = {
         "clip_sha256": file_digest(clip.folder / "clip.json"),
+        "track_sha256": file_digest(clip.folder / "track.safetensors"),
         "preset": json.loads(json.dumps(asdict(preset))),
         "seed": seed,
+        "device": find_device(device).type,  # as many minutes are fewer steps on another one
     }
     path, out = folder / f"{name}.json", folder / f"{name}.portrait"
-    known = _read(path, {"name", "title", "settings", "head_steps", "figures"}) if out.is_file() else None
+    n_frames = min(held_out or clip.n_frames, len(clip.held_out_frames))
+    known = _read(path, {"name", "title", "settings", "measured", "head_steps", "figures"}) if out.is_file() else None
     if known is None or known["settings"] != settings:
         train(clip, out, preset, seed=seed, device=device)
-    elif known["figures"]["n_held_out"] == min(held_out or clip.n_frames, len(clip.held_out_frames)):
+    elif known["measured"] == _here(device) and known["figures"]["n_held_out"] == n_frames:
         return known
-    portrait = Portrait.load(out)
+    portrait = Portrait.load(out, device)
     with Progress("Evaluating", unit="frame") as bar:
         figures = evaluate(
             portrait,
@@ -122,6 +128,7 @@ def _measured(
         "name": name,
         "title": SYSTEMS[name].title,
         "settings": settings,
+        "measured": _here(device),
         "head_steps": portrait.record["head_steps"],
         "figures": figures.to_json(),
     }
@@ -130,12 +137,13 @@ def _measured(
 
 
 def _driven(clip: Clip, folder: Path, name: str, drive: Path, phones: Path | None, device: str) -> dict[str, Any]:
-    """The figures of one trained system under another sound, from disk if this portrait was measured under it before."""
+    """The figures of one trained system under another sound, from disk if this portrait was measured under it here."""
     out, path = folder / f"{name}.portrait", folder / f"{name}.driven.json"
     settings = {
         "portrait_sha256": file_digest(out),
         "sound_sha256": file_digest(drive),
         "phones_sha256": None if phones is None else file_digest(phones),
+        "measured": _here(device),
     }
     known = _read(path, {"settings", "figures"})
     if known is not None and known["settings"] == settings:
@@ -146,6 +154,11 @@ def _driven(clip: Clip, folder: Path, name: str, drive: Path, phones: Path | Non
         ).to_json()
     write_json(path, {"settings": settings, "figures": figures})
     return figures
+
+
+def _here(device: str) -> dict[str, str]:
+    """Where figures are made, and by which version."""
+    return {"device": device_name(find_device(device)), "loquent": __version__}
 
 
 def _read(path: Path, wanted: set[str]) -> dict[str, Any] | None:
