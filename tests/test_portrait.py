@@ -162,6 +162,16 @@ def test_what_is_no_whole_portrait_is_refused_in_one_paragraph(file: Path, damag
     assert len(message) < 700
 
 
+@pytest.mark.parametrize(
+    "cause", ["earlier speech", "speech of a file that knew no versions", "longer windows", "future"]
+)
+def test_a_whole_portrait_of_another_loquent_is_not_called_damaged(file: Path, cause: str) -> None:
+    DAMAGES[cause][0](file)
+    with pytest.raises(PortraitError) as caught:
+        Portrait.load(file)
+    assert "damaged" not in str(caught.value)
+
+
 def test_portraits_from_before_brows_are_read(portrait: Portrait, tmp_path: Path) -> None:
     torch.manual_seed(0)
     head = ErNerfHead(ErNerfConfig("expression", n_codes=1, expression_width_in=2, levels=2))

@@ -77,10 +77,12 @@ def telling_damage(path: Path) -> Iterator[None]:
     """Turn what wrong facts and tensors raise into one paragraph about the file.
 
     Raises:
-        PortraitError: the ``with`` block met something missing or of another size.
+        PortraitError: the ``with`` block met something missing or of another size, or raised one itself, which stays as it is.
     """
     try:
         yield
+    except PortraitError:  # such as of older speech features: nothing is damaged
+        raise
     except KeyError as cause:
         raise PortraitError(f"The portrait {path} is damaged: it lacks {cause}. Copy or train it again.") from cause
     except (AttributeError, TypeError, ValueError, RuntimeError) as cause:
