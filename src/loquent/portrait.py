@@ -1,8 +1,7 @@
-"""The portrait: everything one needs to make a person speak, in one object; `portrait_file` knows its file."""
+"""The portrait: everything one needs to make a person speak, in one object; `portrait_parts` knows what its file holds."""
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,27 +13,23 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from loquent.devices import find_device
-from loquent.errors import InputError, PortraitError
+from loquent.errors import InputError
 from loquent.face.canonical_landmarks import LandmarkBasis
 from loquent.fields.head import HeadCondition, HeadField, SpeechHeadConfig
-from loquent.fields.kinds import describe_field, freeze, make_head, make_torso, placement
+from loquent.fields.kinds import freeze, placement
 from loquent.fields.torso_field import TorsoField
 from loquent.fields.torso_follow import TorsoFollow
 from loquent.geometry.cameras import Camera, pixel_plane, pixel_rays
 from loquent.motion import Motion
-from loquent.nn.generator_kinds import make_landmark_generator
 from loquent.nn.landmark_generator import LandmarkGenerator
 from loquent.nn.landmarks import LANDMARK_WINDOW, track_windows
 from loquent.nn.lip_predictor import STEPS_BEFORE, WINDOW_STEPS, LipPredictor
 from loquent.ops.ray_march import Box
-from loquent.portrait_file import read_portrait_file, telling_damage, write_portrait_file
-from loquent.rendering.cells import pack_bits, unpack_bits
 from loquent.rendering.layers import Region, box_region, head_over, torso_over
 from loquent.rendering.occupancy import occupied_box
 from loquent.rendering.render import Field, FieldSamples, MarchSettings, render_head
 from loquent.rendering.torso import TorsoOccupancy, render_torso
 from loquent.speech.closures import meeting
-from loquent.speech.kinds import speech_kind
 from loquent.speech.pauses import resting
 from loquent.speech.windows import STEPS_PER_FRAME, frame_contexts, frame_windows
 
@@ -99,50 +94,16 @@ class Portrait:
                 that are computed otherwise now.
             InputError: the device is not there.
         """
+        from loquent.portrait_parts import read_portrait  # it makes portraits, so it comes second
+
         wanted = find_device(device)
-        facts, tensors = read_portrait_file(path)
-        with telling_damage(path):
-            _check_speech(path, facts["speech"])
-            portrait = _assemble(facts, tensors)
-        return portrait.to(wanted)
+        return read_portrait(path).to(wanted)
 
     def save(self, path: Path) -> None:
         """Write the portrait file, whole or not at all."""
-        kind = speech_kind(self.speech_kind)
-        facts = {
-            "head": describe_field(self.head),
-            "torso": describe_field(self.torso) if self.torso else None,
-            "camera": asdict(self.camera),
-            "march": asdict(self.march),
-            "speech": asdict(kind),
-            "eye_levels": list(self.eye_levels),
-            "lips": self.lips is not None,
-            "landmarks": self.landmarks.describe() if self.landmarks else None,
-            "record": self.record,
-            "licences": self.licences,
-        }
-        tensors = {
-            **{f"head.{name}": value for name, value in self.head.state_dict().items()},
-            **{f"torso.{name}": value for name, value in (self.torso.state_dict() if self.torso else {}).items()},
-            **{f"torso_follow.{name}": value for name, value in self.torso_follow.state_dict().items()},
-            **{f"lips.{name}": value for name, value in (self.lips.state_dict() if self.lips else {}).items()},
-            **{
-                f"landmarks.{name}": value
-                for name, value in (self.landmarks.state_dict() if self.landmarks else {}).items()
-            },
-            **{
-                f"landmark_basis.{name}": torch.from_numpy(values)
-                for name, values in (self.landmark_basis.arrays() if self.landmark_basis else {}).items()
-            },
-            "occupied": pack_bits(self.occupied.reshape(-1)),
-            "torso_alpha": self.torso_occupancy.alpha,
-            "background": self.background,
-            "track.world_from_camera": self.track.world_from_camera,
-            "track.eye": self.track.eye,
-            "track.frame_ids": self.track_frame_ids,
-            **({"rest": self.rest} if self.rest is not None else {}),
-        }
-        write_portrait_file(path, facts, tensors)
+        from loquent.portrait_parts import write_portrait
+
+        write_portrait(path, self)
 
     def to(self, device: torch.device) -> "Portrait":
         """The same portrait with its fields on another device."""
@@ -387,70 +348,3 @@ def _field(head: HeadField, condition: HeadCondition) -> Field:
         return FieldSamples(*frozen(positions, directions, ray_ids))
 
     return ask
-
-
-def _check_speech(path: Path, stored: dict[str, Any]) -> None:
-    """See that the features the portrait learned from are those that are computed here."""
-    kind = asdict(speech_kind(stored["name"]))
-    stored = {"version": 1, **stored}  # files did not say before there was a second version
-    if stored["version"] != kind["version"]:
-        raise PortraitError(
-            f"The portrait {path} listens to version {stored['version']} of the speech features {stored['name']}; this Loquent "
-            f"computes version {kind['version']}. Prepare its clip again, which only measures what is new, and train it again."
-        )
-    if stored != json.loads(json.dumps(kind)):
-        raise ValueError(f"it was trained on speech features {stored}, but {kind} are what is computed now")
-
-
-def _assemble(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Portrait:
-    def part(prefix: str) -> dict[str, Tensor]:
-        return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-    head = make_head(facts["head"])
-    head.load_state_dict(part("head."))
-    torso = None
-    if facts["torso"] is not None:
-        torso = make_torso(facts["torso"])
-        torso.load_state_dict(part("torso."))
-    alpha = tensors["torso_alpha"]
-    occupancy = TorsoOccupancy(alpha.shape[0])
-    occupancy.load_state_dict({"alpha": alpha})
-    follow = TorsoFollow()
-    follow.load_state_dict(part("torso_follow."))
-    cells = round((tensors["occupied"].numel() * 8) ** (1 / 3))
-    march = facts["march"]
-    kind = speech_kind(facts["speech"]["name"])
-    return Portrait(
-        head=head.requires_grad_(False).eval(),
-        torso=torso.requires_grad_(False).eval() if torso else None,
-        occupied=unpack_bits(tensors["occupied"]).reshape(cells, cells, cells),
-        torso_occupancy=occupancy,
-        torso_follow=follow,
-        background=tensors["background"],
-        camera=Camera(**facts["camera"]),
-        track=Motion(tensors["track.world_from_camera"], tensors["track.eye"]),
-        track_frame_ids=tensors["track.frame_ids"],
-        speech_kind=kind.name,
-        lips=LipPredictor(**part("lips.")) if facts["lips"] else None,
-        landmark_basis=_landmark_basis(part("landmark_basis.")),
-        landmarks=_landmark_generator(facts.get("landmarks"), part("landmarks.")),
-        rest=tensors.get("rest"),
-        eye_levels=tuple(facts.get("eye_levels", (0.0, 1.0))),
-        march=MarchSettings(**{**march, "box": tuple(march["box"])}),
-        record=facts["record"],
-        licences=facts["licences"],
-    )
-
-
-def _landmark_basis(tensors: dict[str, Tensor]) -> LandmarkBasis | None:
-    """The landmark basis of a portrait file; None where there is none."""
-    return LandmarkBasis.from_arrays({name: values.numpy() for name, values in tensors.items()}) if tensors else None
-
-
-def _landmark_generator(facts: dict[str, Any] | None, tensors: dict[str, Tensor]) -> LandmarkGenerator | None:
-    """The generator of a portrait file, from what its `describe` said; None where there is none."""
-    if facts is None:
-        return None
-    generator = make_landmark_generator(facts)
-    generator.load_state_dict(tensors)
-    return generator

@@ -1,7 +1,7 @@
 """The portrait file: a safetensors file whose tensors are the fields' and the clip's, and whose metadata key ``loquent`` holds
 a JSON text with sizes, camera, kind of speech features, training record and licences (docs/data-format.md).
 
-Here is what such a file promises and what older ones looked like; `loquent.portrait` makes the object of it.
+Here is what such a file promises and what older ones looked like; `loquent.portrait_parts` makes the object of it.
 """
 
 import contextlib
