@@ -101,6 +101,20 @@ def replaced(name: str, edit: Callable[[Tensor], Tensor]) -> Callable[[Path], No
     return lambda path: change(path, edit=lambda tensors: tensors.update({name: edit(tensors[name]).contiguous()}))
 
 
+def edited(name: str, **changed: object) -> Callable[[Path], None]:
+    """Write the portrait again with some values of one group of facts changed."""
+
+    def edit(path: Path) -> None:
+        with safe_open(path, framework="pt") as whole:
+            described = json.loads(whole.metadata()["loquent"])
+        change(path, {name: {**described[name], **changed}})
+
+    return edit
+
+
+LIPS_INPUTS = ("lips.mean", "lips.weight", "lips.scale", "lips.examples")
+
+
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "half": (cut_in_half, "cut off or damaged"),
     "empty": (lambda path: path.write_bytes(b""), "cut off or damaged"),
@@ -146,6 +160,50 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "dark background": (replaced("background", lambda plate: plate / 255), "background must be uint8"),
     "head is text": (lambda path: change(path, {"head": "big"}), "damaged"),
+    "head of NaN": (replaced("head.codes", lambda codes: codes / 0), "head.codes holds numbers that are not finite"),
+    "torso of NaN": (replaced("torso.codes", lambda codes: codes / 0), "torso.codes holds numbers that are not finite"),
+    "lips of NaN": (
+        replaced("lips.weight", lambda weight: weight / 0),
+        "lips.weight holds numbers that are not finite",
+    ),
+    "a torso that follows infinitely": (
+        replaced("torso_follow.bias", lambda bias: bias + float("inf")),
+        "torso_follow.bias",
+    ),
+    "eyes without brows": (replaced("track.eye", lambda eye: eye[:, :1]), "track.eye's width must be 2"),
+    "lips that hear less": (
+        lambda path: change(
+            path, edit=lambda tensors: tensors.update({k: tensors[k][..., :-40].clone() for k in LIPS_INPUTS})
+        ),
+        "mean must be float32 [480], but is float32 [440]",
+    ),
+    "lips that move more": (
+        lambda path: change(
+            path,
+            edit=lambda tensors: tensors.update(
+                {"lips.weight": torch.ones(3, 480), "lips.bias": torch.ones(3), "lips.answers": torch.ones(0, 3)}
+            ),
+        ),
+        "weight must be float32 [2, 480], but is float32 [3, 480]",
+    ),
+    "no lips where they are wanted": (lambda path: change(path, {"lips": False}), "moved by expression"),
+    "rest of other lips": (
+        lambda path: change(path, edit=lambda tensors: tensors.update({"rest": torch.ones(3)})),
+        "rest's shape must be (2,)",
+    ),
+    "one eye level": (
+        lambda path: change(path, {"eye_levels": [0.5, 0.5]}),
+        "eye_levels must be two different numbers",
+    ),
+    "three eye levels": (lambda path: change(path, {"eye_levels": [0.0, 0.5, 1.0]}), "too many values"),
+    "a huge camera": (edited("camera", height=10**9), "height must be a whole number from 1 to 8192"),
+    "a camera of half columns": (edited("camera", width=23.5), "width must be a whole number"),
+    "a camera without focal length": (edited("camera", fx=0.0), "fx must be a finite number of at least 0.001"),
+    "a camera that looks nowhere": (edited("camera", cx=float("nan")), "cx must be a finite number"),
+    "endless samples": (edited("march", max_samples=10**9), "max_samples must be a whole number from 1 to 4096"),
+    "endless steps": (edited("march", step=1e-30), "step must be a finite number of at least 0.0001"),
+    "a box inside out": (edited("march", box=[1.0, 1.0, 1.0, -1.0, -1.0, -1.0]), "box must be"),
+    "rounds of another program": (edited("march", rounds="odd"), "rounds must be"),
 }
 
 

@@ -16,7 +16,14 @@ from safetensors.torch import save
 from torch import Tensor
 
 from loquent.errors import PortraitError
-from loquent.storage import TensorKind, check_frame_ids, check_tensors, remove_abandoned, write_bytes
+from loquent.storage import (
+    TensorKind,
+    check_finite,
+    check_frame_ids,
+    check_tensors,
+    remove_abandoned,
+    write_bytes,
+)
 
 FORMAT = "loquent.portrait"
 VERSION = 5
@@ -60,6 +67,8 @@ def read_portrait_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         check_frame_ids("track.frame_ids", tensors["track.frame_ids"])
         if any(name.startswith("landmark_basis.") for name in tensors):
             check_tensors(tensors, _OWN_BASIS if "landmark_basis.mean_face" in tensors else _BASIS)
+        for name, values in tensors.items():
+            check_finite(name, values)
     return facts, tensors
 
 

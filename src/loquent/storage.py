@@ -179,9 +179,18 @@ def check_tensors(tensors: Mapping[str, Tensor], wanted: Mapping[str, TensorKind
             raise ValueError(
                 f"{name} must be {_short(kind)} [{promised}], but is {_short(found.dtype)} {list(found.shape)}"
             )
-        if not bool(torch.isfinite(found).all()):
-            raise ValueError(f"{name} holds numbers that are not finite")
+        check_finite(name, found)
         sizes = known
+
+
+def check_finite(name: str, values: Tensor) -> None:
+    """See that a tensor of a file holds neither NaN nor infinity.
+
+    Raises:
+        ValueError: it does; the message says `name`.
+    """
+    if not bool(torch.isfinite(values).all()):
+        raise ValueError(f"{name} holds numbers that are not finite")
 
 
 def _short(kind: torch.dtype) -> str:
