@@ -54,19 +54,33 @@ def folder(tmp_path: Path) -> Path:
         write_image(tmp_path / f"mattes/{frame_id:06d}.png", np.dstack([head, body, 255 - head - body]))
         write_image(tmp_path / f"torso/{frame_id:06d}.png", rng.integers(0, 255, (SIZE, SIZE, 4), dtype=np.uint8))
     write_wav(tmp_path / "sound.wav", np.zeros(7 * 640, np.float32), 16000)
-    write_bytes(tmp_path / "speech/log_mel.safetensors", save({"features": torch.zeros(14, 64)}))
+    write_bytes(tmp_path / "speech/log_mel.safetensors", save({"features": torch.zeros(14, 40)}))
     return tmp_path
 
 
 def test_features_of_another_version_are_refused(folder: Path) -> None:
     """The same name, other numbers: what a portrait learned from them would not fit what is computed when it speaks."""
     clip, path = Clip.open(folder), folder / "speech/log_mel.safetensors"
-    assert clip.speech_features().shape == (14, 64), "files from before there were versions hold the first"
+    assert clip.speech_features().shape == (14, 40), "files from before there were versions hold the first"
     write_speech_features(path, "log_mel", torch.ones(14, 40))
     assert float(clip.speech_features().mean()) == 1
     write_bytes(path, save({"features": torch.zeros(14, 40)}, {"version": "7"}))
     with pytest.raises(ClipError, match=r"version 7 .* computes version 1.*prepare"):
         clip.speech_features()
+
+
+@pytest.mark.parametrize(
+    ("tensors", "words"),
+    [
+        ({"feature": torch.zeros(14, 40)}, "it lacks 'features'"),
+        ({"features": torch.zeros(14, 64)}, "features must be float32 [steps, 40], but is float32 [14, 64]"),
+        ({"features": torch.full((14, 40), float("nan"))}, "features holds numbers that are not finite"),
+    ],
+)
+def test_damaged_features_are_refused(folder: Path, tensors: dict[str, Tensor], words: str) -> None:
+    write_bytes(folder / "speech/log_mel.safetensors", save(tensors))
+    with pytest.raises(ClipError, match=rf"log_mel\.safetensors is damaged: {re.escape(words)}.*loquent prepare"):
+        Clip.open(folder).speech_features()
 
 
 def test_what_is_written_is_read_back(folder: Path) -> None:
@@ -157,6 +171,8 @@ def test_damaged_picture_is_named_when_it_is_read(folder: Path) -> None:
         ({"width": 0}, "width must be positive, but is 0"),
         ({"focal_px": float("nan")}, "focal_px must be positive, but is nan"),
         ({"fps": None}, "fps cannot be None"),
+        ({"fps": 30.0}, r"clip\.json says that the clip has 30 frames a second, but clips have 25"),
+        ({"fps": float("nan")}, "has nan frames a second"),
         ({"source": []}, r"source cannot be \[\]"),
         ({"findings": [{"name": "length"}]}, "is damaged"),
         ({"n_source_frames": 5}, r"the film has 5 frames, but .* has a frame 5"),

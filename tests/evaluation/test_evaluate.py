@@ -266,12 +266,3 @@ def test_the_command_says_what_does_not_fit(clip: Clip, tmp_path: Path, capsys: 
     assert code == 2
     assert "16x16" in capsys.readouterr().err
     assert not (tmp_path / "f.json").exists()
-
-
-def test_features_of_another_width_are_refused(tmp_path: Path) -> None:
-    from safetensors.torch import save_file
-
-    clip = make_tiny_clip(tmp_path)
-    save_file({"features": torch.zeros(30, 7)}, tmp_path / "speech" / "log_mel.safetensors")
-    with pytest.raises(InputError, match="of 7 values a step"):
-        module.held_out.conditions(make_random_portrait(clip), clip)

@@ -64,7 +64,7 @@ class ClipInfo:
     n_train: int
     """The first this many usable frames train, the rest are held out (SPEC 1.2)."""
     fps: float = FPS
-    """Frames per second of the timeline."""
+    """Frames per second of the timeline; 25 in every clip."""
     sound_offset_s: float = 0.0
     """How late the sound was in the source; already taken out of sound.wav."""
     sound_offset_confidence: float = 0.0
@@ -118,7 +118,9 @@ class Clip:
 
     @classmethod
     def open(cls, folder: Path) -> "Clip":
-        """Open a clip folder and check that every file it promises is there, and that its numbers fit together.
+        """Open a clip folder and check that every file it promises is there, and that the numbers of its track fit together.
+
+        Pictures and speech features are checked when they are read.
 
         Raises:
             ClipError: something is missing, damaged, or of a newer version; the message names it.
@@ -239,7 +241,7 @@ class Clip:
         """
         kind = speech_kind(self.info.speech_kind)
         path = self.folder / "speech" / f"{kind.name}.safetensors"
-        features = _load_tensors(path)["features"]
+        tensors = _load_tensors(path)
         with safe_open(path, "pt") as file:
             version = (file.metadata() or {}).get("version", "1")
         if version != str(kind.version):
@@ -247,7 +249,11 @@ class Clip:
                 f"{path} holds version {version} of these speech features; this Loquent computes version {kind.version}. "
                 "Run `loquent prepare` on the video again: only what is new is measured."
             )
-        return features
+        try:
+            check_tensors(tensors, {"features": (torch.float32, ("steps", kind.width))})
+        except ValueError as cause:
+            raise ClipError(f"{path} is damaged: {cause}. Run `loquent prepare` again to restore it.") from cause
+        return tensors["features"]
 
     def _picture(self, kind: str, i: int, ending: str, channels: int) -> UInt8[np.ndarray, "height width channels"]:
         path = self.folder / kind / f"{int(self.track.frame_ids[i]):06d}{ending}"
@@ -294,9 +300,14 @@ def _read_info(folder: Path) -> ClipInfo:
             raise ClipError(f"{path} has version {version}; this Loquent reads up to {VERSION}. Update Loquent.")
         fields["findings"] = tuple(Finding(**finding) for finding in fields.get("findings", ()))
         _check_fields(fields)
-        return ClipInfo(**fields)
+        info = ClipInfo(**fields)
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as cause:
         raise ClipError(f"{path} is damaged ({cause}). Run `loquent prepare` again to restore it.") from cause
+    if info.fps != FPS:
+        raise ClipError(
+            f"{path} says that the clip has {info.fps:g} frames a second, but clips have {FPS:g}. Run `loquent prepare` again."
+        )
+    return info
 
 
 def _check_fields(fields: dict[str, Any]) -> None:
@@ -306,7 +317,7 @@ def _check_fields(fields: dict[str, Any]) -> None:
         wanted: Any = (int, float) if kind is float else get_origin(kind) or kind
         if name in fields and (isinstance(value, bool) or not isinstance(value, wanted)):
             raise TypeError(f"{name} cannot be {value!r}")
-    for name in ("height", "width", "focal_px", "fps"):
+    for name in ("height", "width", "focal_px"):
         if name in fields and not 0 < fields[name] < math.inf:
             raise TypeError(f"{name} must be positive, but is {fields[name]}")
 

@@ -147,16 +147,12 @@ def conditions(
     """What moves the lips of the held-out or other `frames`, from the clip's sound, or from the same sound shuffled in time.
 
     Raises:
-        InputError: the clip's features are not of the width that this version computes.
+        ClipError: the clip's features are damaged, or those of an earlier Loquent.
     """
-    kind, features = speech_kind(portrait.speech_kind), clip.speech_features()
-    if features.shape[1] != kind.width:
-        raise InputError(
-            f"The clip {clip.folder} holds {kind.name!r} features of {features.shape[1]} values a step, but {kind.width} are "
-            "wanted: another version of Loquent computed them. Run `loquent prepare` again."
-        )
+    features = clip.speech_features()
     if is_shuffled:
-        features = shuffle_in_time(features, kind.rate_hz, shift_s=len(clip.held_out_frames) / clip.info.fps / 2)
+        rate_hz = speech_kind(clip.info.speech_kind).rate_hz
+        features = shuffle_in_time(features, rate_hz, shift_s=len(clip.held_out_frames) / clip.info.fps / 2)
     chosen = list(clip.held_out_frames if frames is None else frames)
     return portrait.conditions(features, clip.track.frame_ids[chosen])
 
