@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -157,6 +158,30 @@ def test_a_nan_rolls_back_and_training_ends_well(
     monkeypatch.setattr(training.HeadTrainer, "_losses", poisoned)
     portrait = train(clip, tmp_path / "n.portrait", small(QUICK, 12))
     assert "diverged at step 7" in caplog.text
+    assert all(torch.isfinite(value).all() for value in portrait.head.state_dict().values())
+
+
+def test_a_nan_in_a_gradient_alone_reaches_no_weights(
+    clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its loss is finite, so without a look at the gradient the weights would turn to NaN and be kept as the last good ones."""
+    calls = {"n": 0}
+    true_error = training.HeadTrainer._losses
+
+    def poisoned(self: training.HeadTrainer, *arguments: Any) -> Any:
+        calls["n"] += 1
+        terms, error = true_error(self, *arguments)
+        if calls["n"] == 7:
+            terms["colour"] = (
+                terms["colour"] + (self.field.codes * 0).abs().sqrt().sum()
+            )  # 0, of infinite slope times 0
+        return terms, error
+
+    monkeypatch.setattr(loop, "CHECKPOINT_S", 0.0)  # every state counts as good
+    monkeypatch.setattr(training.HeadTrainer, "_losses", poisoned)
+    portrait = train(clip, tmp_path / "g.portrait", small(QUICK, 12))
+    assert "diverged at step 7" in caplog.text
+    assert "diverged at step 8" not in caplog.text
     assert all(torch.isfinite(value).all() for value in portrait.head.state_dict().values())
 
 

@@ -5,6 +5,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 
 from loquent.training.averaging import AveragedWeights
 from loquent.training.checkpoints import optimiser_tensors, pack, restore_optimiser, unpack
@@ -43,10 +44,13 @@ class Learner(Generic[Field, Grid]):
             group["lr"] = rate * factor * self.rate_factor
 
     def learn(self, loss: Tensor) -> float:
-        """One step down `loss`, if it is finite; returns its value."""
+        """One step down `loss`, if it and its gradient are finite; returns its value, NaN where only the gradient is not."""
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
+        gradients = [value.grad for value in self.field.parameters() if value.grad is not None]
         value = float(loss.detach())
+        if np.isfinite(value) and not bool(get_total_norm(gradients).isfinite()):
+            value = float("nan")  # the weights after such a step would pass for good ones until the next loss
         if np.isfinite(value):
             self.optimiser.step()
             self.averaged.update(self.field)

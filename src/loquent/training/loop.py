@@ -40,7 +40,7 @@ class Trainer(Protocol):
     def step(self, stage: Any, progress: float) -> dict[str, float]:
         """One step of `stage`, a share `progress` of the way through it; returns figures, ``loss`` and ``psnr`` among them.
 
-        A step whose loss is not finite changes no weights.
+        A step whose loss or gradient is not finite changes no weights, and its ``loss`` is not finite.
         """
 
     def tensors(self) -> dict[str, Tensor]:
