@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from loquent.errors import OutputError
-from loquent.storage import atomic_path, file_digest, remove_abandoned, write_bytes, write_json
+from loquent.errors import InputError, OutputError
+from loquent.storage import atomic_path, file_digest, locked, remove_abandoned, write_bytes, write_json
 
 
 def fail_while_writing(target: Path, error: Exception) -> None:
@@ -121,3 +121,16 @@ def test_only_durable_files_wait_for_the_disk(tmp_path: Path, monkeypatch: pytes
     write_bytes(tmp_path / "the only one", b"abc")
     assert len(waited) == 1
     assert (tmp_path / "one of many").read_bytes() == (tmp_path / "the only one").read_bytes() == b"abc"
+
+
+def test_a_lock_keeps_others_out_until_it_is_let_go(tmp_path: Path) -> None:
+    lock = tmp_path / "run" / ".lock"
+    with locked(lock, "run"), pytest.raises(InputError, match=r"Another run\. Wait for it"), locked(lock, "run"):
+        pass
+    with pytest.raises(RuntimeError), locked(lock, "run"):
+        raise RuntimeError
+    with locked(lock, "run"):
+        pass
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="Cannot write"), locked(tmp_path / "file" / ".lock", "run"):
+        pass

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -87,6 +88,27 @@ def remove_abandoned(target: Path) -> None:
         made_by = re.fullmatch(r"\.partial-(\d+)-[0-9a-f]{8}-(.+)", path.name)
         if made_by and made_by[2] == target.name and not Path("/proc", made_by[1]).exists():
             _remove(path)
+
+
+@contextlib.contextmanager
+def locked(lock: Path, work: str) -> Iterator[None]:
+    """Keep other processes from the same work while the ``with`` block runs; a process that is killed lets go.
+
+    The file `lock` and its folder are made and stay.
+
+    Raises:
+        InputError: another process holds it; `work` says what it does and where.
+        OutputError: the file cannot be made.
+    """
+    with _named(lock, lambda cause: cause.errno in _REFUSED):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        file = lock.open("w")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"Another {work}. Wait for it, or stop it.") from None
+        yield
 
 
 @contextlib.contextmanager

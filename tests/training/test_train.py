@@ -1,5 +1,6 @@
 """The whole of training on a tiny clip: it learns, resumes on the same curve, survives kills and NaN, and refuses mix-ups."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.media.images import read_image
 from loquent.portrait import Portrait
 from loquent.speech.windows import frame_contexts
+from loquent.storage import locked
 from loquent.testing import make_random_portrait, make_tiny_clip
 from loquent.training import loop
 from loquent.training import train as training
@@ -172,9 +174,7 @@ def test_a_nan_in_a_gradient_alone_reaches_no_weights(
         calls["n"] += 1
         terms, error = true_error(self, *arguments)
         if calls["n"] == 7:
-            terms["colour"] = (
-                terms["colour"] + (self.field.codes * 0).abs().sqrt().sum()
-            )  # 0, of infinite slope times 0
+            terms["poison"] = (self.field.codes * 0).abs().sqrt().sum()  # 0, and its slope is infinity times 0
         return terms, error
 
     monkeypatch.setattr(loop, "CHECKPOINT_S", 0.0)  # every state counts as good
@@ -218,6 +218,47 @@ def test_an_unfinished_run_on_another_device_is_refused(clip: Clip, unfinished: 
     path.write_text(path.read_text().replace('"cpu"', '"cuda"'))
     with pytest.raises(InputError, match=r"differs in device \(cuda there, cpu here\)"):
         train(clip, unfinished, small(QUICK, 5), device="cpu")
+
+
+@pytest.mark.parametrize(("begun", "named"), [({"loquent": "0.0.9"}, "Loquent 0.0.9"), ({}, "an earlier Loquent")])
+def test_an_unfinished_run_of_another_loquent_is_refused(
+    clip: Clip, unfinished: Path, begun: dict[str, str], named: str
+) -> None:
+    path = unfinished.with_name("x.portrait.run") / "run.json"
+    facts = json.loads(path.read_text())
+    del facts["loquent"]
+    path.write_text(json.dumps({**facts, **begun}))
+    with pytest.raises(InputError, match=rf"unfinished run of {named}, .*delete the folder"):
+        train(clip, unfinished, small(QUICK, 5))
+
+
+def test_a_second_run_of_the_same_portrait_waits(clip: Clip, unfinished: Path) -> None:
+    folder = unfinished.with_name("x.portrait.run")
+    with (
+        locked(folder / ".lock", "run"),
+        pytest.raises(InputError, match=r"Another `loquent train` is working in .*run"),
+    ):
+        train(clip, unfinished, small(QUICK, 5))
+    assert (folder / "checkpoint.safetensors").read_bytes() == b"unfinished"
+    with pytest.raises(InputError, match="is damaged"):  # nobody is in the way any more
+        train(clip, unfinished, small(QUICK, 5))
+
+
+def test_a_finished_run_is_not_repeated(
+    clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "x.portrait"
+    made = train(clip, out, small(QUICK, 2))
+    facts = (tmp_path / "x.portrait.run" / "run.json").read_bytes()
+    monkeypatch.setattr(training, "run_stage", _interrupt)
+    assert train(clip, out, small(QUICK, 2)).record["finished"] == made.record["finished"]
+    assert f"{out} is finished already. Delete {out}.run to train it again." in capsys.readouterr().out
+    with pytest.raises(KeyboardInterrupt):
+        train(clip, out, small(QUICK, 2), seed=1)
+    (tmp_path / "x.portrait.run" / "run.json").write_bytes(facts)
+    make_random_portrait(clip).save(out)  # not what the run wrote
+    with pytest.raises(KeyboardInterrupt):
+        train(clip, out, small(QUICK, 2))
 
 
 def test_a_clip_that_was_prepared_again_is_another_clip(unfinished: Path, clip: Clip) -> None:

@@ -111,7 +111,7 @@ def train(
     made = train_portrait(Clip.open(clip), out, chosen, minutes=minutes, landmarks=measured, seed=seed, device=device)
     if (note := few_steps_note(made)) is not None:
         print(note)
-    print(f"Wrote {out}. Make it speak: loquent render {out} SPEECH.wav --out film.mp4")
+    print(f"Make it speak: loquent render {out} SPEECH.wav --out film.mp4")
     return 0
 
 

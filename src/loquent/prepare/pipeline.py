@@ -9,7 +9,6 @@ removed before anything is rebuilt, so a folder that opens as a clip is never a 
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import shutil
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from loquent.errors import InputError, LoquentError, MediaError, OutputError, PreparationError
-from loquent.storage import file_digest, write_json
+from loquent.storage import file_digest, locked, write_json
 
 SOURCE = "@source"
 """Stands for the video among a step's inputs."""
@@ -296,11 +295,7 @@ def _refuse_foreign(folder: Path, source: Path, source_digest: str) -> Iterator[
             )
     else:
         write_json(marker, {"name": source.name, "sha256": source_digest})
-    with (folder / STAMPS / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"Another `loquent prepare` is working in {folder}. Wait for it, or stop it.") from None
+    with locked(folder / STAMPS / ".lock", f"`loquent prepare` is working in {folder}"):
         yield
 
 

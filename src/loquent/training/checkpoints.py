@@ -13,8 +13,10 @@ from torch import Tensor
 from loquent.errors import InputError
 from loquent.storage import remove_abandoned, write_bytes
 
+RUN = "run.json"
+"""What a run was told and, once it is finished, the digest of its portrait; in the run's folder, as the two below."""
 CHECKPOINT = "checkpoint.safetensors"
-"""The running stage, in the run's folder."""
+"""The running stage."""
 HEAD_DONE = "head.safetensors"
 """The finished head, while the torso trains."""
 
@@ -49,6 +51,39 @@ class Checkpoint:
                 return cls(tensors, json.loads(file.metadata()["facts"]))
         except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as cause:
             raise InputError(f"{path} is damaged ({cause}). Delete the folder {path.parent} to train anew.") from cause
+
+
+def check_same_run(path: Path, mine: dict[str, Any]) -> None:
+    """Hold what `path` says of an unfinished run against the run that would go on with it.
+
+    Raises:
+        InputError: it is missing or damaged, or another Loquent began that run, or with other settings.
+    """
+    try:
+        theirs = json.loads(path.read_text())
+        version = theirs.get("loquent")
+        differing = [
+            f"{name} ({theirs.get(name)} there, {value} here)" if name in ("seed", "device") else name
+            for name, value in mine.items()
+            if theirs.get(name) != value
+        ]
+    except (OSError, ValueError, AttributeError) as cause:
+        raise InputError(
+            f"{path} is missing or damaged ({cause}), so nothing says which run the checkpoint beside it belongs to. "
+            f"Delete the folder {path.parent} to train anew, or choose another --out."
+        ) from cause
+    if version != mine["loquent"]:
+        begun = f"Loquent {version}" if version else "an earlier Loquent"
+        raise InputError(
+            f"{path.parent} holds an unfinished run of {begun}, which this Loquent {mine['loquent']} cannot go on with. "
+            "Finish it with that version, delete the folder to train anew, or choose another --out."
+        )
+    if differing:
+        raise InputError(
+            f"{path.parent} holds an unfinished run with other settings or of another clip: it differs in "
+            f"{', '.join(differing)}. Repeat that run's command to finish it, delete the folder to give it up, or choose "
+            "another --out."
+        )
 
 
 def pack(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

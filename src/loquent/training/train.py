@@ -34,9 +34,9 @@ from loquent.progress import Progress
 from loquent.rendering.torso import TorsoOccupancy
 from loquent.speech.kinds import PARTS, speech_kind
 from loquent.speech.windows import frame_contexts, frame_windows
-from loquent.storage import file_digest, remove_abandoned, write_json
+from loquent.storage import file_digest, locked, remove_abandoned, write_json
 from loquent.training.budget import Budget
-from loquent.training.checkpoints import CHECKPOINT, HEAD_DONE, Checkpoint
+from loquent.training.checkpoints import CHECKPOINT, HEAD_DONE, RUN, Checkpoint, check_same_run
 from loquent.training.head import HeadTrainer
 from loquent.training.landmark_generator import LandmarkFit, fit_landmark_generator
 from loquent.training.landmarks import TrainingLandmarks, fit_landmarks
@@ -72,8 +72,9 @@ def train(
 ) -> Portrait:
     """Train a portrait of `clip` and write it to `out`; a run that was interrupted goes on where it stopped.
 
-    What a run needs to go on lies in the folder ``<out>.run`` beside the portrait, with curves for TensorBoard and preview
-    pictures; the folder can be deleted when the portrait is there.
+    A run that is finished is not repeated: a line says so, and its portrait is read. What a run needs to go on lies in the
+    folder ``<out>.run`` beside the portrait, with curves for TensorBoard and preview pictures; the folder can be deleted when
+    the portrait is there.
 
     Args:
         clip: the opened clip folder.
@@ -86,19 +87,23 @@ def train(
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for the best there is.
 
     Raises:
-        InputError: the run folder belongs to another run, the device is not there, or the landmarks fit neither the clip nor
-            the preset.
+        InputError: the run folder belongs to another run or is in use, the device is not there, or the landmarks fit neither
+            the clip nor the preset.
         ClipError: a file of the clip is damaged.
         DivergenceError: training did not converge.
     """
     if minutes is not None:
         preset = replace(preset, minutes=minutes)
     run = _Run(clip, out, preset, landmarks, seed, find_device(device))
-    try:
-        return run.finish()
-    except ClipError:
-        run.discard_if_unused()
-        raise
+    with locked(run.folder / ".lock", f"`loquent train` is working in {run.folder}"):
+        if run.is_finished():
+            print(f"{out} is finished already. Delete {run.folder} to train it again.", flush=True)
+            return Portrait.load(out).to(run.device)
+        try:
+            return run.finish()
+        except ClipError:
+            run.discard_if_unused()
+            raise
 
 
 def few_steps_note(portrait: Portrait) -> str | None:
@@ -133,7 +138,8 @@ class _Run:
                 "Choose the preset r2_talker or geneface, or leave the landmarks out."
             )
         self.folder = out.with_name(out.name + ".run")
-        self._claim_folder()
+        self.made_folder = not self.folder.exists()
+        self.facts = self._facts()
         self.frames = spread_frames(clip.train_frames, preset.max_frames)
         self.lips: LipFit | None = None
         self.generator: LandmarkFit | None = None
@@ -141,6 +147,7 @@ class _Run:
 
     def finish(self) -> Portrait:
         """Everything from here to the portrait file."""
+        self._claim_folder()
         torch.manual_seed(self.seed)
         if self.preset.condition == "expression":
             self.lips = self._fit_lips()
@@ -154,9 +161,19 @@ class _Run:
             curves.close()
         portrait = self._portrait(head, torso)
         portrait.save(self.out)
+        write_json(self.folder / RUN, {**self.facts, "portrait": file_digest(self.out)})
         (self.folder / CHECKPOINT).unlink(missing_ok=True)
         (self.folder / HEAD_DONE).unlink(missing_ok=True)
         return portrait
+
+    def is_finished(self) -> bool:
+        """Whether this very run wrote the portrait that is there."""
+        try:
+            known = json.loads((self.folder / RUN).read_text())
+            is_same = known == {**self.facts, "portrait": file_digest(self.out)}
+        except (OSError, ValueError):
+            return False
+        return is_same and not self._is_unfinished()
 
     def discard_if_unused(self) -> None:
         """Remove the run folder if this run made it and left nothing in it that is worth resuming."""
@@ -335,10 +352,10 @@ class _Run:
         """The appearance code for new frames, from those of the frames that trained."""
         return codes.detach()[list(frames)].mean(dim=0) if self.preset.mean_code else codes.detach()[0]
 
-    def _claim_folder(self) -> None:
-        """Make the run folder, or check that it was made by the same run."""
-        self.made_folder = not self.folder.exists()
-        mine = {
+    def _facts(self) -> dict[str, Any]:
+        """What tells this run from others, as JSON values."""
+        facts = {
+            "loquent": __version__,
             "clip": str(self.clip.folder.resolve()),
             **{name: file_digest(self.clip.folder / name) for name in ("clip.json", "track.safetensors")},
             "preset": asdict(self.preset),
@@ -346,34 +363,15 @@ class _Run:
             "seed": self.seed,
             "device": self.device.type,  # its random numbers cannot go on on another one
         }
-        path = self.folder / "run.json"
+        return dict(json.loads(json.dumps(facts)))
+
+    def _claim_folder(self) -> None:
+        """Write down what this run is, or check that it is the one that goes on."""
         if self._is_unfinished():
-            _check_same_run(path, json.loads(json.dumps(mine)))
-        write_json(path, mine)
+            check_same_run(self.folder / RUN, self.facts)
+        write_json(self.folder / RUN, self.facts)
         for name in (CHECKPOINT, HEAD_DONE):
             remove_abandoned(self.folder / name)
 
     def _is_unfinished(self) -> bool:
         return any((self.folder / name).exists() for name in (CHECKPOINT, HEAD_DONE))
-
-
-def _check_same_run(path: Path, mine: dict[str, Any]) -> None:
-    """Hold what `path` says of an unfinished run against the run that would go on with it."""
-    try:
-        theirs = json.loads(path.read_text())
-        differing = [
-            f"{name} ({theirs.get(name)} there, {value} here)" if name in ("seed", "device") else name
-            for name, value in mine.items()
-            if theirs.get(name) != value
-        ]
-    except (OSError, ValueError, AttributeError) as cause:
-        raise InputError(
-            f"{path} is missing or damaged ({cause}), so nothing says which run the checkpoint beside it belongs to. "
-            f"Delete the folder {path.parent} to train anew, or choose another --out."
-        ) from cause
-    if differing:
-        raise InputError(
-            f"{path.parent} holds an unfinished run with other settings or of another clip: it differs in "
-            f"{', '.join(differing)}. Repeat that run's command to finish it, delete the folder to give it up, or choose "
-            "another --out."
-        )
