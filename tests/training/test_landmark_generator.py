@@ -76,8 +76,8 @@ def test_the_limit_is_the_identity_inside_and_smooth_and_never_passed() -> None:
 
 
 def test_motions_are_orthonormal_and_give_back_what_they_span() -> None:
-    _, _, landmarks = speaking_face()
-    motions = principal_motions(landmarks, FPS, 30)
+    _, ids, landmarks = speaking_face()
+    motions = principal_motions(landmarks, ids, FPS, 30)
     torch.testing.assert_close(motions.directions @ motions.directions.T, torch.eye(30), rtol=0, atol=1e-5)
     wide = LandmarkMotions(motions.mean, motions.directions, torch.full((30,), -9.0), torch.full((30,), 9.0))
     torch.testing.assert_close(wide(wide.coefficients(landmarks)), landmarks, rtol=0, atol=1e-5)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter1d
 
 from loquent.nn.lip_predictor import LipPredictor
 from loquent.training import lips
@@ -22,7 +23,7 @@ def test_a_linear_mouth_is_recovered_out_of_fold() -> None:
     windows, generator = made_up_speech(600)
     truth = windows[:, 2, 12] - 0.7 * windows[:, 4, 9]
     noise = torch.from_numpy(generator.standard_normal(600)).float()
-    fit = fit_lip_predictor(windows, torch.stack([truth + 0.3 * noise, noise], dim=1), fps=25.0)
+    fit = fit_lip_predictor(windows, torch.stack([truth + 0.3 * noise, noise], dim=1), torch.arange(len(windows)), 25.0)
     assert fit.correlation[0] > 0.85
     assert abs(fit.correlation[1]) < 0.2
     predicted = fit.predictor(windows)
@@ -36,17 +37,17 @@ def test_what_is_heard_moves_in_full_and_noise_is_not_enlarged() -> None:
     heard = windows[:, 2, 12]
     noise = torch.from_numpy(generator.standard_normal((900, 2))).float()
     truth = torch.stack([heard + noise[:, 0], noise[:, 1]], dim=1)
-    fit = fit_lip_predictor(windows, truth, fps=25.0)
+    fit = fit_lip_predictor(windows, truth, torch.arange(len(windows)), 25.0)
     share = (fit.out_of_fold.std(dim=0) / truth.std(dim=0)).tolist()
     r = fit.correlation[0]
     assert 0.4 < share[0] < 0.8
     assert fit.gain[0] == pytest.approx(share[0] ** -r, rel=0.02)
     assert fit.gain[0] > 1.2
     assert fit.gain[1] < 1.2
-    rest = torch.from_numpy(without_drift(truth.double().numpy(), 25.0).mean(axis=0)).float()
+    rest = torch.from_numpy(without_drift(truth.double().numpy(), np.arange(900), 25.0).mean(axis=0)).float()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lips, "LARGEST_GAIN", 1.0)
-        plain = fit_lip_predictor(windows, truth, fps=25.0)
+        plain = fit_lip_predictor(windows, truth, torch.arange(len(windows)), 25.0)
     torch.testing.assert_close(plain.out_of_fold, fit.out_of_fold)
     enlarged = torch.tensor(fit.gain) * (plain.predictor(windows) - rest)
     torch.testing.assert_close(fit.predictor(windows) - rest, enlarged, atol=1e-3, rtol=1e-3)
@@ -55,10 +56,31 @@ def test_what_is_heard_moves_in_full_and_noise_is_not_enlarged() -> None:
 def test_slow_drift_is_not_learned() -> None:
     windows, _ = made_up_speech(500)
     drift = torch.linspace(-2, 2, 500)
-    moved = fit_lip_predictor(windows, (windows[:, 0, 12] + drift)[:, None], fps=25.0)
-    still = fit_lip_predictor(windows, windows[:, 0, 12][:, None], fps=25.0)
+    moved = fit_lip_predictor(windows, (windows[:, 0, 12] + drift)[:, None], torch.arange(len(windows)), 25.0)
+    still = fit_lip_predictor(windows, windows[:, 0, 12][:, None], torch.arange(len(windows)), 25.0)
     difference = moved.predictor(windows) - still.predictor(windows)
     assert difference.std() < 0.05
+
+
+def test_drift_of_a_whole_film_is_a_gaussian_mean() -> None:
+    signal = np.random.default_rng(0).standard_normal((200, 2))
+    drift = gaussian_filter1d(signal, lips.DRIFT_S * 25, axis=0, mode="nearest")
+    np.testing.assert_allclose(without_drift(signal, np.arange(7, 207), 25.0), signal - drift, atol=1e-12)
+
+
+def test_dropped_frames_do_not_count_as_drift() -> None:
+    """Against the weighted mean written out; a filter that takes the frames for consecutive ones reaches across the gap."""
+    ids = np.concatenate([np.arange(150, 300), np.arange(600, 750)])
+    signal = np.repeat([[0.0, 2.0], [1.0, -3.0]], 150, axis=0)
+    np.testing.assert_allclose(without_drift(signal, ids, 25.0), 0, atol=1e-12)
+    assert np.abs(without_drift(signal, np.arange(300), 25.0)).max() > 0.4
+    some = np.sort(np.random.default_rng(1).permutation(np.arange(1, 399))[:150])
+    ids = np.concatenate([np.arange(-150, 0), some, np.arange(400, 550)])  # whole at both ends, so that these are alike
+    values = np.random.default_rng(2).standard_normal(450)
+    for i in range(150, 300, 10):
+        weights = np.exp(-0.5 * ((ids - ids[i]) / (lips.DRIFT_S * 25)) ** 2) * (np.abs(ids - ids[i]) <= 100)
+        wanted = values[i] - (weights * values).sum() / weights.sum()
+        assert without_drift(values, ids, 25.0)[i] == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(40, 15), (15, 40)])
@@ -77,7 +99,7 @@ def test_ridge_weights_solve_the_normal_equations(rows: int, columns: int) -> No
 @pytest.mark.parametrize("n_frames", [2, 3, 9])
 def test_very_short_clips_give_a_finite_predictor(n_frames: int) -> None:
     windows, _ = made_up_speech(n_frames)
-    fit = fit_lip_predictor(windows, torch.rand(n_frames, 3), fps=25.0)
+    fit = fit_lip_predictor(windows, torch.rand(n_frames, 3), torch.arange(len(windows)), 25.0)
     assert torch.isfinite(fit.predictor(windows)).all()
 
 
@@ -92,8 +114,8 @@ def test_parts_get_linear_regressions_of_their_own() -> None:
     truth = (windows[:, 1, 12] + windows[:, 4, 12])[:, None] + torch.from_numpy(
         generator.standard_normal((300, 1))
     ).float()
-    whole = fit_lip_predictor(windows, truth, 25.0, (2, 4))
-    alone = [fit_lip_predictor(part, truth, 25.0) for part in (windows[:, :2], windows[:, 2:])]
+    whole = fit_lip_predictor(windows, truth, torch.arange(300), 25.0, (2, 4))
+    alone = [fit_lip_predictor(part, truth, torch.arange(300), 25.0) for part in (windows[:, :2], windows[:, 2:])]
     parts = [
         halves(one.predictor, part)[0] / one.gain[0]
         for one, part in zip(alone, (windows[:, :2], windows[:, 2:]), strict=True)
@@ -131,8 +153,8 @@ def test_the_other_half_is_kernel_ridge_regression() -> None:
 def test_a_mouth_that_no_line_describes_is_followed_better_than_by_lines_alone() -> None:
     windows, _ = made_up_speech(900, width=2, steps=4)
     truth = windows[:, :1, 1].abs()
-    fit = fit_lip_predictor(windows, truth, fps=25.0)
-    wanted = without_drift(truth.double().numpy(), 25.0)
+    fit = fit_lip_predictor(windows, truth, torch.arange(len(windows)), 25.0)
+    wanted = without_drift(truth.double().numpy(), np.arange(900), 25.0)
     linear = halves(fit.predictor, windows)[0].numpy()[:, 0]
     assert abs(np.corrcoef(linear, wanted[:, 0])[0, 1]) < 0.3
     assert fit.correlation[0] > 0.7
@@ -140,7 +162,7 @@ def test_a_mouth_that_no_line_describes_is_followed_better_than_by_lines_alone()
 
 def test_sound_unlike_the_clip_is_left_to_the_lines() -> None:
     windows, _ = made_up_speech(200)
-    predictor = fit_lip_predictor(windows, windows[:, 0, :1], fps=25.0).predictor
+    predictor = fit_lip_predictor(windows, windows[:, 0, :1], torch.arange(len(windows)), 25.0).predictor
     linear, kernel = halves(predictor, windows[:3] + 100.0)
     assert linear.abs().max() > 1.0
     torch.testing.assert_close(kernel, torch.zeros_like(kernel), atol=1e-4, rtol=0)
@@ -150,6 +172,6 @@ def test_long_clips_keep_a_bounded_number_of_examples() -> None:
     windows, _ = made_up_speech(300)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lips, "MAX_EXAMPLES", 50)
-        fit = fit_lip_predictor(windows, windows[:, 2, 12:13], fps=25.0)
+        fit = fit_lip_predictor(windows, windows[:, 2, 12:13], torch.arange(len(windows)), 25.0)
     assert fit.predictor.examples.shape == (50, windows[0].numel())
     assert fit.correlation[0] > 0.85

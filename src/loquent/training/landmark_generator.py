@@ -61,9 +61,9 @@ def fit_landmark_generator(
     Raises:
         InputError: fewer than two frames, or landmarks that are not finite.
     """
-    motions = principal_motions(landmarks, fps, n_motions)
+    motions = principal_motions(landmarks, frame_ids, fps, n_motions)
     windows = frame_windows(features, frame_ids, length=listening.steps, n_before=listening.steps_before)
-    fit = fit_lip_predictor(windows, motions.coefficients(landmarks), fps, parts)
+    fit = fit_lip_predictor(windows, motions.coefficients(landmarks), frame_ids, fps, parts)
     config = RegressedLandmarksConfig(
         features.shape[1],
         landmarks.shape[1],
@@ -78,9 +78,14 @@ def fit_landmark_generator(
 
 
 def principal_motions(
-    landmarks: Float[Tensor, "frames points 3"], fps: float, n_motions: int = N_MOTIONS
+    landmarks: Float[Tensor, "frames points 3"],
+    frame_ids: Int[Tensor, "frames"],
+    fps: float,
+    n_motions: int = N_MOTIONS,
 ) -> LandmarkMotions:
     """The directions in which landmarks move most once drift is taken out, and the range of each.
+
+    `frame_ids` are the frames' places on the timeline of `fps` frames a second, ascending.
 
     Raises:
         InputError: fewer than two frames, or landmarks that are not finite.
@@ -91,7 +96,7 @@ def principal_motions(
             f"it got {len(landmarks)} frames. Leave frames without a face out, or use a longer video."
         )
     shapes = landmarks.double().flatten(1).numpy()
-    moved = without_drift(shapes - shapes.mean(axis=0), fps)
+    moved = without_drift(shapes - shapes.mean(axis=0), frame_ids.numpy(), fps)
     _, _, directions = np.linalg.svd(moved, full_matrices=False)
     directions = directions[:n_motions]
     largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=1, keepdims=True), axis=1)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
@@ -51,17 +51,19 @@ class LipFit:
 def fit_lip_predictor(
     windows: Float[Tensor, "frames width steps"],
     expression: Float[Tensor, "frames coefficients"],
+    frame_ids: Int[Tensor, "frames"],
     fps: float,
     parts: tuple[int, ...] | None = None,
 ) -> LipFit:
     """Fit expression coefficients to the sound around each training frame.
 
-    `parts` are the widths of the descriptions that `windows` lays side by side; nothing = one. The other arguments hold
-    the training frames only, in time order. Slow drift (posture, tracking) is removed from the coefficients first: it sits
-    in the leading ones, where it faked correlations of 0.8. Every coefficient gets the ridge strength with the smallest
-    cross-validated error, folds being contiguous in time.
+    `frame_ids` are the frames' places on the timeline of `fps` frames a second; some may have been dropped. `parts` are the
+    widths of the descriptions that `windows` lays side by side; nothing = one. The other arguments hold the training frames
+    only, in time order. Slow drift (posture, tracking) is removed from the coefficients first: it sits in the leading ones,
+    where it faked correlations of 0.8. Every coefficient gets the ridge strength with the smallest cross-validated error,
+    folds being contiguous in time.
     """
-    wanted = without_drift(expression.double().numpy(), fps)
+    wanted = without_drift(expression.double().numpy(), frame_ids.numpy(), fps)
     pieces = torch.split(windows.double(), list(parts or [windows.shape[1]]), dim=1)
     descriptions = [piece.flatten(1).numpy() for piece in pieces]
     fits = [_fit_linear(inputs, wanted, STRENGTHS) for inputs in descriptions]
@@ -82,9 +84,20 @@ def fit_lip_predictor(
     return LipFit(predictor, torch.from_numpy(out_of_fold).float(), correlations, tuple(gain.tolist()))
 
 
-def without_drift(signal: Float[np.ndarray, "frames *values"], fps: float) -> Float[np.ndarray, "frames *values"]:
-    """A signal of consecutive frames less its smoothed self: what is left is too fast for posture."""
-    return np.asarray(signal - gaussian_filter1d(signal, DRIFT_S * fps, axis=0, mode="nearest"))
+def without_drift(
+    signal: Float[np.ndarray, "frames *values"], frame_ids: Int[np.ndarray, "frames"], fps: float
+) -> Float[np.ndarray, "frames *values"]:
+    """A signal less its smoothed self: what is left is too fast for posture.
+
+    `frame_ids` are the frames' places on the timeline, ascending; those that were dropped do not count in the smoothing.
+    """
+    places = frame_ids - frame_ids[0]
+    timeline, is_known = np.zeros((places[-1] + 1, *signal.shape[1:])), np.zeros(places[-1] + 1)
+    timeline[places], is_known[places] = signal, 1
+    smooth, weight = (
+        gaussian_filter1d(values, DRIFT_S * fps, axis=0, mode="nearest")[places] for values in (timeline, is_known)
+    )
+    return np.asarray(signal - smooth / weight.reshape(-1, *[1] * (signal.ndim - 1)))
 
 
 @dataclass(frozen=True)

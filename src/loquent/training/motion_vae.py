@@ -67,13 +67,13 @@ def fit_motion_vae(
         InputError: fewer than two frames, or landmarks that are not finite.
     """
     sizes, training = sizes or MotionVaeConfig(0, 0), training or MotionVaeTraining()
-    motions = principal_motions(landmarks, fps, sizes.n_motions)
+    motions = principal_motions(landmarks, frame_ids, fps, sizes.n_motions)
     sizes = replace(sizes, speech_width=features.shape[1], n_points=landmarks.shape[1], n_motions=motions.low.numel())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         vae = MotionVae(sizes)
         vae.motions = motions
-        curves = without_drift(motions.coefficients(landmarks).double().numpy(), fps)
+        curves = without_drift(motions.coefficients(landmarks).double().numpy(), frame_ids.numpy(), fps)
         coefficients = torch.from_numpy(curves).float()
         vae.motion_scale.fill_(max(float(curves.std()), 1e-9))
         _set_speech_range(vae, features, frame_ids)

@@ -186,7 +186,7 @@ class _Run:
         ids = self.clip.track.frame_ids[train_part]
         windows = frame_windows(self.clip.speech_features(), ids, length=WINDOW_STEPS, n_before=STEPS_BEFORE)
         parts = PARTS.get(self.clip.info.speech_kind)
-        return fit_lip_predictor(windows, self.clip.track.expression[train_part], self.clip.info.fps, parts)
+        return fit_lip_predictor(windows, self.clip.track.expression[train_part], ids, self.clip.info.fps, parts)
 
     def _fit_generator(self, landmarks: TrainingLandmarks) -> LandmarkFit:
         """The same path for heads that landmarks move."""
@@ -342,8 +342,10 @@ class _Run:
         """What moves the lips, on average over the training frames whose lips are closed most."""
         if self.lips is None and self.landmarks is None:
             return None
-        expression = self.clip.track.expression[: self.clip.info.n_train].double().numpy()
-        shapes = without_drift(expression, self.clip.info.fps)
+        track, train_part = self.clip.track, slice(0, self.clip.info.n_train)
+        shapes = without_drift(
+            track.expression[train_part].double().numpy(), track.frame_ids[train_part].numpy(), self.clip.info.fps
+        )
         closed = torch.from_numpy(shapes[:, 0] <= np.quantile(shapes[:, 0], CLOSED_SHARE))
         inputs = torch.from_numpy(shapes).float() if self.landmarks is None else self.landmarks.landmarks
         return inputs[closed].mean(dim=0)
