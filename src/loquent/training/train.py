@@ -24,7 +24,7 @@ from loquent import __version__
 from loquent.data.clip import Clip
 from loquent.data.frame_store import FrameStore, spread_frames
 from loquent.devices import device_name, find_device
-from loquent.errors import ClipError, InputError
+from loquent.errors import ClipError, InputError, OutputError
 from loquent.fields.kinds import head_for_new_frames, make_head, make_torso, torso_for_new_frames
 from loquent.fields.torso_follow import TorsoFollow
 from loquent.motion import Motion
@@ -101,7 +101,7 @@ def train(
             return Portrait.load(out).to(run.device)
         try:
             return run.finish()
-        except ClipError:
+        except (ClipError, OutputError):
             run.discard_if_unused()
             raise
 
