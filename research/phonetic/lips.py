@@ -4,11 +4,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from loquent.speech.articulation import LIP_SHAPES
+from loquent.speech.articulation import LIP_SHAPES, VOWELS
 from loquent.speech.phonetic_net import CLASSES
 from research.phonetic.classes import IGNORED
 
 SHAPES = np.array([LIP_SHAPES[name] for name in CLASSES], np.float32)
+_CLAIMS = {"bilabial": 5.0, "labiodental": 5.0, "w": 5.0, "silence": 0.5, **dict.fromkeys(VOWELS, 1.0)}
+DOMINANCE = np.array([_CLAIMS.get(name, 0.3) for name in CLASSES], np.float32)
+"""How much of the lips' shape each class claims against its neighbours: most where the lips make the sound, least where the
+tongue does and leaves them to the vowels."""
 _SPREAD_STEPS = 1.6
 """Standard deviation of the smoothing in steps: lips begin a sound before it is heard and leave it late."""
 
@@ -25,9 +29,15 @@ def trajectories(labels: Tensor) -> Tensor:
 
 
 def expected_opening(posteriors: Tensor) -> Tensor:
-    """Opening [steps] from class posteriors [steps, classes] by the table alone, smoothed likewise: no real lips used."""
-    opening = (posteriors @ torch.from_numpy(SHAPES[:, :1])).T[None]
+    """Opening [steps] from class posteriors [steps, classes] by tables alone: no real lips used.
+
+    Neighbouring sounds share the lips by their dominance (Cohen and Massaro 1993): the mean of their usual openings around a
+    step, weighted by `DOMINANCE`.
+    """
     reach = 5
     kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / _SPREAD_STEPS) ** 2)
-    padded = torch.nn.functional.pad(opening, (reach, reach), mode="replicate")
-    return torch.nn.functional.conv1d(padded, (kernel / kernel.sum())[None, None])[0, 0]
+    claims = posteriors * torch.from_numpy(DOMINANCE)
+    both = torch.stack([claims @ torch.from_numpy(SHAPES[:, 0]), claims.sum(dim=1)])[:, None]
+    padded = torch.nn.functional.pad(both, (reach, reach), mode="replicate")
+    wanted, claimed = torch.nn.functional.conv1d(padded, kernel[None, None])[:, 0]
+    return wanted / claimed
