@@ -153,7 +153,7 @@ def future_clip(clip: Path) -> None:
 
 
 CLIPS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "not there": (shutil.rmtree, "not a clip folder"),
+    "not there": (shutil.rmtree, "does not exist"),
     "no track": (no_track, "track.safetensors"),
     "no matte": (no_matte, "mattes/000003.png"),
     "half a track": (lambda clip: cut_in_half(clip / "track.safetensors"), "track.safetensors is damaged"),

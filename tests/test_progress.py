@@ -50,6 +50,16 @@ def test_long_work_without_a_terminal_writes_a_line_now_and_then() -> None:
     assert "\x1b" not in log.getvalue()
 
 
+def test_work_counted_in_seconds_shows_no_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 0.0)
+    log = Log()
+    with Progress("Training", 100, unit="s", stream=log) as bar:
+        bar.set(40, note="6.1 steps/s")
+    line = log.getvalue().splitlines()[0]
+    assert "40/100 (40 %)" in line
+    assert line.count("/s") == 1
+
+
 def test_a_terminal_sees_a_bar_with_the_note() -> None:
     screen = Terminal()
     with Progress("Fitting poses", 8, stream=screen) as bar:

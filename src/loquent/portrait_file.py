@@ -110,7 +110,10 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             facts = json.loads((file.metadata() or {})["loquent"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, OSError) as cause:
-        raise PortraitError(f"{path} is not a portrait file, or is cut off or damaged ({cause}).") from cause
+        raise PortraitError(
+            f"{path} is not a portrait file, or is cut off or damaged ({cause}). Name one that `loquent train` wrote; the "
+            "portrait comes before what it works on: `loquent render PORTRAIT SOUND`."
+        ) from cause
     except (KeyError, json.JSONDecodeError) as cause:
         raise PortraitError(f"{path} is not a portrait file: it lacks the description Loquent writes.") from cause
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:

@@ -25,7 +25,7 @@ class Progress:
     def __init__(
         self, description: str, total: int | float | None = None, *, unit: str = "it", stream: TextIO | None = None
     ):
-        """`total` counts `unit`; None when it is not known."""
+        """`total` counts `unit`; None when it is not known. Work that is counted in seconds ("s") shows no rate."""
         self._description = description
         self._total = total
         self._unit = unit
@@ -80,6 +80,8 @@ class Progress:
         return self._done / elapsed if elapsed > 0 else 0.0
 
     def _rate_text(self) -> str:
+        if self._unit == "s":
+            return ""
         rate = self._rate()
         return f"{rate:.1f} {self._unit}/s" if rate >= 1 or rate == 0 else f"{1 / rate:.1f} s/{self._unit}"
 
@@ -89,7 +91,8 @@ class Progress:
             parts.append(f"{self._done:.0f}/{self._total:.0f} ({100 * self._done / self._total:.0f} %)")
         else:
             parts.append(f"{self._done:.0f} {self._unit}")
-        parts.append(self._rate_text())
+        if rate := self._rate_text():
+            parts.append(rate)
         if self._total and self._rate() > 0:
             parts.append(f"{_clock(max(0.0, self._total - self._done) / self._rate())} left")
         if self._note:

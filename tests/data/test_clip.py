@@ -136,6 +136,15 @@ def test_missing_file_is_named_with_the_cure(folder: Path, name: str) -> None:
     assert "loquent prepare" in str(caught.value)
 
 
+def test_what_is_no_folder_is_told_as_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(ClipError, match=r"does not exist\. Make one with `loquent prepare"):
+        Clip.open(tmp_path / "nobody")
+    (tmp_path / "me.mp4").write_bytes(b"film")
+    with pytest.raises(ClipError, match=r"me\.mp4 is a file, not a clip folder") as caught:
+        Clip.open(tmp_path / "me.mp4")
+    assert "--out me.mp4" not in str(caught.value)  # it would replace the video
+
+
 @pytest.mark.parametrize("name", ["clip.json", "track.safetensors"])
 def test_damaged_file_is_named(folder: Path, name: str) -> None:
     content = (folder / name).read_bytes()

@@ -288,8 +288,14 @@ def write_speech_features(path: Path, kind_name: str, features: Float[Tensor, "s
 def _read_info(folder: Path) -> ClipInfo:
     path = folder / "clip.json"
     if not path.is_file():
+        if folder.is_file():
+            raise ClipError(
+                f"{folder} is a file, not a clip folder. Name the folder that `loquent prepare VIDEO --out CLIP` made."
+            )
+        if not folder.exists():
+            raise ClipError(f"The clip {folder} does not exist. Make one with `loquent prepare VIDEO --out {folder}`.")
         raise ClipError(
-            f"{folder} is not a clip folder: it has no clip.json. Make one with `loquent prepare VIDEO --out {folder}`."
+            f"{folder} is not a clip folder: it has no clip.json. Make one with `loquent prepare VIDEO --out CLIP`."
         )
     try:
         fields = json.loads(path.read_text())

@@ -16,6 +16,7 @@ from loquent.devices import device_name
 from loquent.errors import InputError
 from loquent.evaluation import held_out
 from loquent.evaluation.held_out import LipSource, Picture, Setting
+from loquent.evaluation.lip_sync import LEAST_FRAMES
 from loquent.evaluation.networks import CHEAP, MetricNetworks, open_networks
 from loquent.evaluation.scores import Figures, Measured, PictureScores, Row, summarise
 from loquent.evaluation.sheet import COLUMNS, SheetRow, draw_sheet
@@ -215,6 +216,8 @@ def _notes(portrait: Portrait, clip: Clip, source: LipSource, n_frames: int) -> 
             f"Only {n_frames} of {len(clip.held_out_frames)} held-out frames were measured, evenly spread: how lips move over "
             "time was not."
         )
+    if n_frames < LEAST_FRAMES:
+        yield f"Fewer than {LEAST_FRAMES} frames ({n_frames}) cannot show whether lips move along: such lines stay empty."
     if source == "tracked landmarks":
         yield (
             "The lips were moved by landmarks tracked on the very frames they are compared with, not by sound: the lip "

@@ -83,9 +83,10 @@ def print_clip(clip: Clip) -> None:
     """Say what a clip folder holds and what is doubtful about it."""
     info = clip.info
     print_findings(info.findings, only_doubts=True)
+    offset_s = info.sound_offset_s
     lag = (
-        f"{info.sound_offset_s:+.2f} s of lag between lips and sound taken out"
-        if info.sound_offset_s
+        f"sound moved, it was {abs(offset_s):.2f} s {'late' if offset_s > 0 else 'early'}"
+        if offset_s
         else "sound left as it was"
     )
     print(
