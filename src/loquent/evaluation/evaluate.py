@@ -14,9 +14,8 @@ from loquent.data.clip import Clip
 from loquent.data.frame_store import spread_frames
 from loquent.devices import device_name
 from loquent.errors import InputError
-from loquent.evaluation import held_out
+from loquent.evaluation import held_out, lip_sync
 from loquent.evaluation.held_out import LipSource, Picture, Setting
-from loquent.evaluation.lip_sync import LEAST_FRAMES
 from loquent.evaluation.networks import CHEAP, MetricNetworks, open_networks
 from loquent.evaluation.scores import Figures, Measured, PictureScores, Row, summarise
 from loquent.evaluation.sheet import COLUMNS, SheetRow, draw_sheet
@@ -184,7 +183,8 @@ class _Session:
         self._real = self._real or measured
         row = summarise(name, measured, self._real, self.timeline, list(seconds))
         # Lips are compared as curves over time: frames picked out of a film are none.
-        return row if len(self.frames) == len(self.clip.held_out_frames) else replace(row, lips=None)
+        is_whole = len(self.frames) == len(self.clip.held_out_frames)
+        return row if is_whole else replace(row, lips=None, width_correlation=None)
 
     def _watched(
         self, name: str, pictures: Iterable[Picture], scores: PictureScores, is_saved: bool
@@ -216,8 +216,9 @@ def _notes(portrait: Portrait, clip: Clip, source: LipSource, n_frames: int) -> 
             f"Only {n_frames} of {len(clip.held_out_frames)} held-out frames were measured, evenly spread: how lips move over "
             "time was not."
         )
-    if n_frames < LEAST_FRAMES:
-        yield f"Fewer than {LEAST_FRAMES} frames ({n_frames}) cannot show whether lips move along: such lines stay empty."
+    if n_frames < lip_sync.LEAST_FRAMES:
+        least = lip_sync.LEAST_FRAMES
+        yield f"Fewer than {least} frames ({n_frames}) cannot show whether lips move along: such lines stay empty."
     if source == "tracked landmarks":
         yield (
             "The lips were moved by landmarks tracked on the very frames they are compared with, not by sound: the lip "

@@ -67,6 +67,7 @@ _LINES: tuple[tuple[str, Callable[[AnyRow], str]], ...] = (
     ("  by chance below", _lip("chance_correlation", ".2f")),
     ("  largest at lag (frames)", _lip("lag_frames", "+d")),
     ("  there", _lip("best_correlation", ".2f")),
+    ("lip width, correlation", _plain("width_correlation", ".2f")),
     ("lip movement (std)", _lip("opening_std", ".4f")),
     ("lip opening in silence", _plain("silence_opening", ".3f")),
     ("Sync confidence", _plain("sync_confidence", ".2f")),
@@ -132,7 +133,7 @@ _LIPS_COME: dict[LipSource, str] = {
 }
 _MEANINGS = (
     "LMD by MediaPipe. Seam: gradient error along the border of head and torso. Jitter: change per frame where the real pixels "
-    "stand still. Lip openings are in eye distances, high-passed at 0.5 Hz; positive lag: the lips are late."
+    "stand still. Lip openings and widths are in eye distances, high-passed at 0.5 Hz; positive lag: the lips are late."
 )
 
 

@@ -21,7 +21,7 @@ from loquent.evaluation.seam import seam_band, seam_error
 from loquent.evaluation.silence import opening_in_silence
 from loquent.evaluation.ssim import ssim
 from loquent.face.landmarks import LandmarkTrack
-from loquent.face.lips import eye_distance, lip_opening
+from loquent.face.lips import eye_distance, lip_opening, lip_width
 
 MOUTH_MARGIN = 0.25
 """The mouth's rectangle is wider than the lips by this share of their size on each side, as in training."""
@@ -97,6 +97,8 @@ class Row:
     """Frames in which no face was found."""
     ms_per_frame: float | None
     """Median time to render one frame, in milliseconds; None where nothing was rendered."""
+    width_correlation: float | None = None
+    """Correlation of the lips' width with the real one, high-passed, at lag 0; None when too few faces were found."""
     lpips_alex: float | None = None
     """LPIPS with AlexNet, mean over frames; None, here and below, when the network or file is missing or was not asked for."""
     lpips_vgg: float | None = None
@@ -207,6 +209,12 @@ def summarise(name: str, ours: Measured, real: Measured, timeline: Timeline, sec
     points, real_points = ours.faces.points_px, real.faces.points_px
     distance = mouth_distance_px(points, real_points)
     opening = lip_opening(points).astype(np.float64)
+    width = lip_sync(
+        lip_width(points).astype(np.float64),
+        lip_width(real_points).astype(np.float64),
+        timeline.frame_ids,
+        timeline.fps,
+    )
     scores = ours.scores
     return Row(
         name=name,
@@ -224,6 +232,7 @@ def summarise(name: str, ours: Measured, real: Measured, timeline: Timeline, sec
         silence_opening=opening_in_silence(opening, timeline.is_silent),
         n_faces_missed=int((~ours.faces.found).sum()),
         ms_per_frame=ms_per_frame(seconds),
+        width_correlation=width.correlation if width else None,
         lpips_alex=scores.mean_or_none("lpips_alex"),
         lpips_vgg=scores.mean_or_none("lpips_vgg"),
         fid=_fid(scores.features, real.scores.features),
