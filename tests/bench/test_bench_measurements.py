@@ -9,11 +9,12 @@ import torch
 
 from loquent import cli
 from loquent.bench import speech
-from loquent.bench.clock import measure
+from loquent.bench.clock import Competitor, measure
 from loquent.bench.person import Person
 from loquent.bench.run import MEASUREMENTS, OF_PERSON, OF_SOUND, run
 from loquent.errors import InputError
-from loquent.ops.dispatch import ENVIRONMENT_VARIABLE
+from loquent.ops.dispatch import ENVIRONMENT_VARIABLE, named_tensors
+from loquent.testing import assert_values_match
 from loquent.training.presets import QUICK
 
 CPU = torch.device("cpu")
@@ -36,7 +37,19 @@ def no_request(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_competitors_compute_the_same_and_are_measured(person: Person, name: str) -> None:
     case = OF_PERSON[name](person)
     assert list(case.competitors) == (["unfolded", "folded"] if name == "folded_head" else ["reference", "cpu"])
+    results = {}
+
+    def noted(competitor: Competitor, called: str) -> Competitor:
+        def run() -> object:
+            results[called] = competitor.run()
+            return results[called]
+
+        return replace(competitor, run=run)
+
+    case = replace(case, competitors={called: noted(body, called) for called, body in case.competitors.items()})
     figures = measure(case, 1, CPU)
+    for truth, value in zip(*(dict(named_tensors(result, "")).values() for result in results.values()), strict=True):
+        assert_values_match(value, truth, rtol=1e-2, atol=1e-2 * max(1.0, float(truth.detach().abs().max())))
     for found in figures.values():
         assert 0 < found.seconds < float("inf")
         assert found.per_second == pytest.approx(case.work / found.seconds)
