@@ -216,7 +216,7 @@ def _notes(portrait: Portrait, clip: Clip, source: LipSource, n_frames: int) -> 
             f"Only {n_frames} of {len(clip.held_out_frames)} held-out frames were measured, evenly spread: how lips move over "
             "time was not."
         )
-    if n_frames < lip_sync.LEAST_FRAMES:
+    elif n_frames < lip_sync.LEAST_FRAMES:
         least = lip_sync.LEAST_FRAMES
         yield f"Fewer than {least} frames ({n_frames}) cannot show whether lips move along: such lines stay empty."
     if source == "tracked landmarks":

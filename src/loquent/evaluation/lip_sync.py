@@ -46,7 +46,7 @@ def lip_sync(
     """Compare the lip openings of rendered and real frames.
 
     Args:
-        rendered, truth: `loquent.face.lips.lip_opening`; NaN where no face was found.
+        rendered, truth: `loquent.face.lips.lip_opening`, or `lip_width`; NaN where no face was found.
         frame_ids: places on the timeline, ascending. Where some are left out the curves have gaps, so that a lag stays a time.
         fps: frames per second of the timeline.
 

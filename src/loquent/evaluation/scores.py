@@ -91,14 +91,14 @@ class Row:
     """The same in distances between the outer eye corners."""
     lips: LipSync | None
     """Lip opening against the real one; None when too few faces were found."""
+    width_correlation: float | None
+    """Correlation of the lips' width with the real one, high-passed, at lag 0; likewise."""
     silence_opening: float | None
     """Mean lip opening while the sound is silent, in distances between the outer eye corners; None without such frames."""
     n_faces_missed: int
     """Frames in which no face was found."""
     ms_per_frame: float | None
     """Median time to render one frame, in milliseconds; None where nothing was rendered."""
-    width_correlation: float | None = None
-    """Correlation of the lips' width with the real one, high-passed, at lag 0; None when too few faces were found."""
     lpips_alex: float | None = None
     """LPIPS with AlexNet, mean over frames; None, here and below, when the network or file is missing or was not asked for."""
     lpips_vgg: float | None = None
@@ -229,10 +229,10 @@ def summarise(name: str, ours: Measured, real: Measured, timeline: Timeline, sec
         lmd_px=_mean_or_none(distance),
         lmd_share=_mean_or_none(distance / eye_distance(real_points)),
         lips=lip_sync(opening, lip_opening(real_points).astype(np.float64), timeline.frame_ids, timeline.fps),
+        width_correlation=width.correlation if width else None,
         silence_opening=opening_in_silence(opening, timeline.is_silent),
         n_faces_missed=int((~ours.faces.found).sum()),
         ms_per_frame=ms_per_frame(seconds),
-        width_correlation=width.correlation if width else None,
         lpips_alex=scores.mean_or_none("lpips_alex"),
         lpips_vgg=scores.mean_or_none("lpips_vgg"),
         fid=_fid(scores.features, real.scores.features),
