@@ -1,4 +1,5 @@
-"""How the lips usually look in each class: what training asks the bottleneck for besides the class itself."""
+"""How the lips usually look in each class: what training asks the bottleneck for besides the class, and what to expect of lips
+where none were seen."""
 
 import numpy as np
 import torch
@@ -20,12 +21,7 @@ _SPREAD_STEPS = 1.6
 def trajectories(labels: Tensor) -> Tensor:
     """Opening and spread [batch, 2, steps] of labels [batch, steps]; ignored stretches count as schwa."""
     known = torch.where(labels == IGNORED, CLASSES.index("schwa"), labels)
-    shapes = torch.from_numpy(SHAPES)[known].transpose(1, 2)
-    reach = 5
-    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / _SPREAD_STEPS) ** 2)
-    kernel = (kernel / kernel.sum()).expand(2, 1, -1)
-    padded = torch.nn.functional.pad(shapes, (reach, reach), mode="replicate")
-    return torch.nn.functional.conv1d(padded, kernel, groups=2)
+    return _blurred(torch.from_numpy(SHAPES)[known].transpose(1, 2))
 
 
 def expected_opening(posteriors: Tensor) -> Tensor:
@@ -34,10 +30,15 @@ def expected_opening(posteriors: Tensor) -> Tensor:
     Neighbouring sounds share the lips by their dominance (Cohen and Massaro 1993): the mean of their usual openings around a
     step, weighted by `DOMINANCE`.
     """
-    reach = 5
-    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / _SPREAD_STEPS) ** 2)
     claims = posteriors * torch.from_numpy(DOMINANCE)
-    both = torch.stack([claims @ torch.from_numpy(SHAPES[:, 0]), claims.sum(dim=1)])[:, None]
-    padded = torch.nn.functional.pad(both, (reach, reach), mode="replicate")
-    wanted, claimed = torch.nn.functional.conv1d(padded, kernel[None, None])[:, 0]
+    wanted, claimed = _blurred(torch.stack([claims @ torch.from_numpy(SHAPES[:, 0]), claims.sum(dim=1)])[None])[0]
     return wanted / claimed
+
+
+def _blurred(curves: Tensor) -> Tensor:
+    """Curves [batch, curves, steps] as lips glide along them."""
+    n_curves, reach = curves.shape[1], 5
+    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / _SPREAD_STEPS) ** 2)
+    kernel = (kernel / kernel.sum()).expand(n_curves, 1, -1)
+    padded = torch.nn.functional.pad(curves, (reach, reach), mode="replicate")
+    return torch.nn.functional.conv1d(padded, kernel, groups=n_curves)
