@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from loquent.data.clip import Clip
 from loquent.data.frame_store import FrameStore
@@ -16,7 +17,7 @@ from loquent.testing import make_tiny_clip
 from loquent.training import losses
 from loquent.training.head import HeadTrainer, paper_ramp
 from loquent.training.presets import PAPER, QUICK, Preset
-from loquent.training.rays import RayDrawer
+from loquent.training.rays import RayBatch, RayDrawer
 
 
 @pytest.fixture(scope="module")
@@ -67,12 +68,63 @@ def test_the_face_is_the_box_of_the_68_points(clip: Clip) -> None:
     stage = replace(PAPER.head[0], mix=RegionMix(head=0.0, mouth=0.0, eyes=0.0, edge=0.0))
     drawer = RayDrawer(tall, store, torch.device("cpu"))
     batch = drawer.draw(stage, 4000, 0, np.random.default_rng(0))
-    pose = tall.track.world_from_camera[int(batch.frames[0])]
-    along = batch.directions @ pose[:3, :3]  # in the camera: x right, y down
-    camera = tall.camera
-    columns = along[:, 0] / along[:, 2] * camera.fx + camera.cx
-    rows = along[:, 1] / along[:, 2] * camera.fy + camera.cy
+    rows, columns = pixels_of(batch, tall, 0)
     inside = (rows > 12) & (rows < 26) & (columns > 9) & (columns < 24)
     assert 0 < int(inside.sum()) < len(inside)
     assert torch.equal(batch.in_face, inside)
     assert int(drawer.face[0, 0]) == 6
+
+
+def blinking(clip: Clip, closed: list[int]) -> Clip:
+    blink = torch.zeros(clip.n_frames, 2)
+    blink[closed] = 0.9
+    return replace(clip, track=replace(clip.track, blink=blink))
+
+
+def drawn_frames(clip: Clip, closed_eyes: float) -> np.ndarray:
+    drawer = RayDrawer(clip, FrameStore.load(clip, tuple(clip.train_frames)), torch.device("cpu"))
+    stage = replace(QUICK.head[0], frames=1, closed_eyes=closed_eyes)
+    generator = np.random.default_rng(0)
+    return np.array([int(drawer.draw(stage, 16, 0, generator).frames[0]) for _ in range(1000)])
+
+
+def test_blinks_are_drawn_as_often_as_the_stage_says_but_no_frame_all_the_time(clip: Clip) -> None:
+    n_train = len(clip.train_frames)
+    two = drawn_frames(blinking(clip, [1, 3]), 0.4)
+    assert np.isin(two, [1, 3]).mean() == pytest.approx(0.4, abs=0.05)
+    assert (two == 1).mean() == pytest.approx((two == 3).mean(), abs=0.05)
+    one = drawn_frames(blinking(clip, [1]), 0.9)
+    assert (one == 1).mean() == pytest.approx(6 / (6 + n_train - 1), abs=0.05)
+    for as_they_are in (drawn_frames(blinking(clip, [1]), 0.0), drawn_frames(clip, 0.4)):
+        assert np.bincount(as_they_are, minlength=n_train).max() < 2 * 1000 / n_train
+
+
+def pixels_of(batch: RayBatch, clip: Clip, k: int) -> tuple[Tensor, Tensor]:
+    """Rows and columns of the rays of the k-th frame drawn."""
+    pose = clip.track.world_from_camera[int(batch.frames[k])]
+    along = batch.directions[batch.frame_of_ray == k] @ pose[:3, :3]  # in the camera: x right, y down
+    camera = clip.camera
+    return along[:, 1] / along[:, 2] * camera.fy + camera.cy, along[:, 0] / along[:, 2] * camera.fx + camera.cx
+
+
+def test_in_a_blink_rays_leave_the_mouth_for_the_eyes(clip: Clip) -> None:
+    blinks = blinking(clip, [0])
+    drawer = RayDrawer(blinks, FrameStore.load(blinks, (0, 1)), torch.device("cpu"))
+    stage = replace(QUICK.head[0], frames=2, mix=RegionMix(head=0.0, mouth=1.0, eyes=0.0, edge=0.0))
+    batch = drawer.draw(stage, 200, 0, np.random.default_rng(0))
+
+    def is_within(boxes: np.ndarray, k: int) -> Tensor:
+        rows, columns = pixels_of(batch, blinks, k)
+        return torch.stack(
+            [
+                (rows > top) & (rows < bottom) & (columns > left) & (columns < right)
+                for top, bottom, left, right in boxes
+            ]
+        ).any(dim=0)
+
+    shut, opened = batch.frames.tolist().index(0), batch.frames.tolist().index(1)
+    eyes, mouth = drawer.regions.eyes, drawer.regions.mouth
+    assert is_within(eyes[0], shut).all()
+    assert not is_within(mouth[:1], shut).all()
+    assert is_within(mouth[1:], opened).all()
+    assert not is_within(eyes[1], opened).all()

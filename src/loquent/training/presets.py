@@ -65,6 +65,9 @@ class HeadStageConfig:
     """Samples a step: the number of rays follows how many samples a ray has; 0 = always `rays` rays."""
     patch: int = 0
     """Side of the patches in pixels that replace single rays; 0 = single rays."""
+    closed_eyes: float = 0.0
+    """Share of the frames drawn that show closed eyes, where the clip has fewer; in them, eyes and mouth change places in
+    `mix` (ours: a blink is over in a few frames, and a short training would leave the eyes open). 0 = as often as they are."""
     eye_noise: float = 0.05
     """Half width of the uniform noise on the eye condition (SPEC 1.5)."""
     predicted: float = 0.0
@@ -191,6 +194,7 @@ _QUICK_HEAD = HeadStageConfig(
     lr_grid=3e-2,
     lr_net=6e-3,
     lr_end=0.1,
+    closed_eyes=0.2,
     predicted=0.25,
     condition_noise=0.1,
 )
@@ -207,6 +211,7 @@ _QUICK_FINE = HeadStageConfig(
     lr_start=0.1,
     lr_end=0.02,
     patch=32,
+    closed_eyes=0.2,
     predicted=0.5,
     condition_noise=0.1,
 )
@@ -287,6 +292,7 @@ def ad_nerf(base: Preset) -> Preset:
         steps=sum(stage.steps for stage in base.head),
         rays=_AD_NERF_RAYS,
         samples=0,
+        closed_eyes=0.0,  # this head is not told of the eyes
         lr_grid=_AD_NERF_RATE,
         lr_net=_AD_NERF_RATE,
     )

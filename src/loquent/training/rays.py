@@ -1,6 +1,6 @@
 """Which rays a step of the head looks at, and what they should show."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -9,13 +9,17 @@ from torch import Tensor
 
 from loquent.data.clip import Clip
 from loquent.data.frame_store import FrameStore
-from loquent.data.sampling import FaceRegions, rectangles, sample_patch, sample_pixels
+from loquent.data.sampling import FaceRegions, RegionMix, rectangles, sample_patch, sample_pixels
 from loquent.face import indices
 from loquent.geometry.cameras import pixel_rays
 from loquent.training.presets import HeadStageConfig
 
 PATCH_PLACES = ("mouth", "face", "eyes", "face")
 """Where the patches of a step are centred, in turn."""
+_CLOSED = 0.5
+"""Eyes closed further than this (0 open, 1 closed) are in a blink."""
+_MOST_OFTEN = 6.0
+"""Most by which a frame is drawn more often than another: one that is mistaken for a blink must not be learnt by heart."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,13 @@ class RayDrawer:
         self.face = rectangles(points[:, : indices.N_MESH], 0.0, *size)
         self.inner_face = rectangles(points[:, list(indices.MESH_OF_68)], 0.0, *size)
         """The papers' face: the box of the 68 points, without the forehead (SPEC 1.7)."""
+        self.closed: Bool[np.ndarray, "frames"] = (clip.track.blink[chosen].mean(dim=1) > _CLOSED).numpy()
 
     def draw(self, stage: HeadStageConfig, n_rays: int, n_steps: int, generator: np.random.Generator) -> RayBatch:
         """About `n_rays` rays of random frames, where `stage` wants them; patches take turns by `n_steps`, those taken."""
         count = min(stage.frames, len(self.store.frames))
-        frames = generator.choice(len(self.store.frames), count, replace=False)
+        chances = self._chances(stage.closed_eyes) if stage.closed_eyes > 0 else None
+        frames = generator.choice(len(self.store.frames), count, replace=False, p=chances)
         share = n_rays // count
         drawn = [self._pixels(stage, int(k), share, n_steps, generator) for k in frames]
         window = self.store.window
@@ -88,11 +94,26 @@ class RayDrawer:
             in_face=torch.from_numpy(np.concatenate(in_face)).to(self.device),
         )
 
+    def _chances(self, share: float) -> Float[np.ndarray, "frames"] | None:
+        """How likely each frame is drawn: those with closed eyes make up `share` of the draws where they are rarer; None = all
+        alike."""
+        n_closed = int(self.closed.sum())
+        n_open = self.closed.size - n_closed
+        if n_closed == 0 or n_closed >= share * self.closed.size:
+            return None
+        weights = np.where(self.closed, min(_MOST_OFTEN, share / (1 - share) * n_open / n_closed), 1.0)
+        return weights / weights.sum()
+
+    def _mix(self, stage: HeadStageConfig, k: int) -> RegionMix:
+        if stage.closed_eyes == 0 or not self.closed[k]:
+            return stage.mix
+        return replace(stage.mix, eyes=stage.mix.mouth, mouth=stage.mix.eyes)
+
     def _pixels(
         self, stage: HeadStageConfig, k: int, count: int, n_steps: int, generator: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         if stage.patch == 0:
-            return sample_pixels(self.store, k, count, stage.mix, self.regions, generator)
+            return sample_pixels(self.store, k, count, self._mix(stage, k), self.regions, generator)
         patches = []
         for n in range(max(1, count // stage.patch**2)):
             place = PATCH_PLACES[(n_steps + n + k) % len(PATCH_PLACES)]
