@@ -1,4 +1,4 @@
-"""What commands take by position, named by what it is: `--help` shows PORTRAIT CLIP instead of PATH PATH; and seeds."""
+"""What commands take, as `--help` shows it: PORTRAIT CLIP instead of PATH PATH, and options that may stay away; and seeds."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +14,9 @@ PortraitFile = Positional[Annotated[Path, arg(metavar="PORTRAIT")]]
 CheckpointFile = Positional[Annotated[Path, arg(metavar="CHECKPOINT")]]
 Folder = Positional[Annotated[Path, arg(metavar="FOLDER")]]
 VideoFiles = Positional[Annotated[tuple[Path, ...], arg(metavar="VIDEO ...")]]
+MaybePath = Annotated[Path | None, arg(metavar="PATH", help_behavior_hint="")]
+MaybeText = Annotated[str | None, arg(metavar="STR", help_behavior_hint="")]
+MaybeCount = Annotated[int | None, arg(metavar="INT", help_behavior_hint="")]
 
 
 def check_seed(seed: int) -> None:

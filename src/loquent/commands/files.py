@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from loquent.commands.arguments import CheckpointFile, Folder, PortraitFile
+from loquent.commands.arguments import CheckpointFile, Folder, MaybePath, MaybeText, PortraitFile
 from loquent.config import PrepareConfig
 from loquent.errors import InputError
 
 
-def inspect_(portrait: PortraitFile, /, json: bool = False, motion: Path | None = None) -> int:
+def inspect_(portrait: PortraitFile, /, json: bool = False, motion: MaybePath = None) -> int:
     """Say what a portrait file is and how it was made.
 
     Example: loquent inspect me.portrait
@@ -53,7 +53,7 @@ def import_(checkpoint: CheckpointFile, /, clip: Path, out: Path, ema: bool = Fa
     return 0
 
 
-def convert(folder: Folder, /, out: Path, speech: str | None = None) -> int:
+def convert(folder: Folder, /, out: Path, speech: MaybeText = None) -> int:
     """Turn a data folder of RAD-NeRF or ER-NeRF into a clip folder, or a clip folder into such a data folder.
 
     Example: loquent convert data/obama --out obama_clip

@@ -2,9 +2,19 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from loquent.commands.arguments import ClipFolder, PortraitFile, VideoFile, VideoFiles, check_seed
+from tyro.conf import arg
+
+from loquent.commands.arguments import (
+    ClipFolder,
+    MaybeCount,
+    MaybePath,
+    PortraitFile,
+    VideoFile,
+    VideoFiles,
+    check_seed,
+)
 from loquent.commands.road import MOST_MINUTES
 from loquent.errors import InputError
 
@@ -13,16 +23,16 @@ def evaluate(
     portrait: PortraitFile,
     clip: ClipFolder,
     /,
-    drive: Path | None = None,
-    phones: Path | None = None,
-    size: int | None = None,
-    json: Path | None = None,
-    frames: Path | None = None,
-    sheet: Path | None = None,
+    drive: MaybePath = None,
+    phones: MaybePath = None,
+    size: MaybeCount = None,
+    json: MaybePath = None,
+    frames: MaybePath = None,
+    sheet: MaybePath = None,
     settings: tuple[Literal["head", "full"], ...] = (),
     shuffle_sound: bool = True,
     tracked_lips: bool = False,
-    landmarks: Path | None = None,
+    landmarks: MaybePath = None,
     device: str = "cpu",
 ) -> int:
     """Measure a portrait on the frames of a clip that did not train it, or with --drive on how its lips follow another voice.
@@ -113,8 +123,8 @@ def score(
     /,
     against: Path,
     trim: bool = False,
-    action_units: tuple[Path, Path] | None = None,
-    json: Path | None = None,
+    action_units: Annotated[tuple[Path, Path] | None, arg(metavar="PATH PATH", help_behavior_hint="")] = None,
+    json: MaybePath = None,
 ) -> int:
     """Measure any video, whoever made it, against the real one with the metrics of `evaluate`.
 
@@ -156,8 +166,8 @@ def compare(
     steps: int = 0,
     systems: tuple[str, ...] = (),
     held_out: int = 0,
-    drive: Path | None = None,
-    phones: Path | None = None,
+    drive: MaybePath = None,
+    phones: MaybePath = None,
     preset: str = "quick",
     landmarks: bool = False,
     seed: int = 0,
@@ -270,7 +280,7 @@ def study(
     together: bool = False,
     seed: int = 0,
     results: tuple[Path, ...] = (),
-    json: Path | None = None,
+    json: MaybePath = None,
 ) -> int:
     """Make a user study of videos, blinded, as a page that opens from disk; and pool what participants answered.
 
@@ -321,7 +331,7 @@ def bench(
     only: tuple[str, ...] = (),
     repeats: int = 5,
     size: int = 450,
-    json: Path | None = None,
+    json: MaybePath = None,
     device: str = "cpu",
 ) -> int:
     """Measure speed and memory: every fast form beside what it stands for, in the same run.

@@ -5,8 +5,17 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from loquent.commands.arguments import ClipFolder, PortraitFile, SoundFile, VideoFile, check_seed
-from loquent.config import PrepareConfig
+from loquent.commands.arguments import (
+    ClipFolder,
+    MaybeCount,
+    MaybePath,
+    MaybeText,
+    PortraitFile,
+    SoundFile,
+    VideoFile,
+    check_seed,
+)
+from loquent.config import MaybeNumber, PrepareConfig
 from loquent.errors import InputError
 
 _PREPARE_DEFAULTS = PrepareConfig()
@@ -18,7 +27,7 @@ DEMO_SIZES = (96, 2048)
 """Smallest and largest pictures of it: in smaller ones `doctor` finds the face too small, larger ones `prepare` refuses."""
 
 
-def doctor(video: VideoFile, /, start_s: float = 0.0, end_s: float | None = None, json: Path | None = None) -> int:
+def doctor(video: VideoFile, /, start_s: float = 0.0, end_s: MaybeNumber = None, json: MaybePath = None) -> int:
     """Say within a minute or so whether a video can become a portrait, and what to improve. Exit code 1 means no.
 
     Example: loquent doctor me.mp4
@@ -74,8 +83,8 @@ def train(
     /,
     out: Path,
     preset: str = "quick",
-    minutes: float | None = None,
-    landmarks: Path | None = None,
+    minutes: MaybeNumber = None,
+    landmarks: MaybePath = None,
     seed: int = 0,
     device: str = "auto",
 ) -> int:
@@ -120,10 +129,10 @@ def render(
     sound: SoundFile,
     /,
     out: Path,
-    motion: Path | None = None,
-    size: int | None = None,
-    background: str | None = None,
-    still: float | None = None,
+    motion: MaybePath = None,
+    size: MaybeCount = None,
+    background: MaybeText = None,
+    still: MaybeNumber = None,
     mouth_gain: float = 1.0,
     seed: int = 0,
     device: str = "cpu",

@@ -102,7 +102,8 @@ class RayDrawer:
         if n_closed == 0 or n_closed >= share * self.closed.size:
             return None
         weights = np.where(self.closed, min(_MOST_OFTEN, share / (1 - share) * n_open / n_closed), 1.0)
-        return weights / weights.sum()
+        chances: np.ndarray = weights / weights.sum()
+        return chances
 
     def _mix(self, stage: HeadStageConfig, k: int) -> RegionMix:
         if stage.closed_eyes == 0 or not self.closed[k]:
