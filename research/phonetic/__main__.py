@@ -7,7 +7,7 @@ from pathlib import Path
 from loquent.speech import phonetic
 from research.phonetic import corpus, evaluate, train
 
-STEPS = 6000
+STEPS = 9000
 
 
 def main() -> None:

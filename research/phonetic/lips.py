@@ -21,18 +21,24 @@ _SPREAD_STEPS = 1.6
 def trajectories(labels: Tensor) -> Tensor:
     """Opening and spread [batch, 2, steps] of labels [batch, steps]; ignored stretches count as schwa."""
     known = torch.where(labels == IGNORED, CLASSES.index("schwa"), labels)
-    return _blurred(torch.from_numpy(SHAPES)[known].transpose(1, 2))
+    return _shared(torch.nn.functional.one_hot(known, len(CLASSES)).float())
 
 
 def expected_opening(posteriors: Tensor) -> Tensor:
-    """Opening [steps] from class posteriors [steps, classes] by tables alone: no real lips used.
+    """Opening [steps] from class posteriors [steps, classes] by tables alone: no real lips used."""
+    return _shared(posteriors[None])[0, 0]
 
-    Neighbouring sounds share the lips by their dominance (Cohen and Massaro 1993): the mean of their usual openings around a
+
+def _shared(posteriors: Tensor) -> Tensor:
+    """Opening and spread [batch, 2, steps] of class posteriors [batch, steps, classes].
+
+    Neighbouring sounds share the lips by their dominance (Cohen and Massaro 1993): the mean of their usual shapes around a
     step, weighted by `DOMINANCE`.
     """
     claims = posteriors * torch.from_numpy(DOMINANCE)
-    wanted, claimed = _blurred(torch.stack([claims @ torch.from_numpy(SHAPES[:, 0]), claims.sum(dim=1)])[None])[0]
-    return wanted / claimed
+    wanted = (claims @ torch.from_numpy(SHAPES)).transpose(1, 2)
+    curves = _blurred(torch.cat([wanted, claims.sum(dim=2)[:, None]], dim=1))
+    return curves[:, :2] / curves[:, 2:]
 
 
 def _blurred(curves: Tensor) -> Tensor:

@@ -45,9 +45,9 @@ KINDS = {
     kind.name: kind
     for kind in (
         SpeechKind("log_mel", rate_hz=50, width=40, look_ahead_s=0.02),
-        SpeechKind("phonetic", rate_hz=50, width=64, look_ahead_s=0.1975, version=2),
-        SpeechKind("phonetic_causal", rate_hz=50, width=64, look_ahead_s=0.0775, version=2),
-        SpeechKind("mel_phonetic", rate_hz=50, width=82, look_ahead_s=0.1975, version=2),
+        SpeechKind("phonetic", rate_hz=50, width=64, look_ahead_s=0.1975, version=3),
+        SpeechKind("phonetic_causal", rate_hz=50, width=64, look_ahead_s=0.0775, version=3),
+        SpeechKind("mel_phonetic", rate_hz=50, width=82, look_ahead_s=0.1975, version=3),
     )
 }
 """Every kind there is, by name."""

@@ -20,7 +20,7 @@ unrounded vowel high at the back); "bilabial" are p, b and m with their silent c
 
 INPUT_WIDTH = 80
 NECK_WIDTH = 42
-CHANNELS = 144
+CHANNELS = 192
 TRUNK = ((1, 1), (2, 2), (4, 0), (8, 0), (1, 0), (2, 0))
 """Dilation and steps ahead of each block of the causal form."""
 FURTHER = ((1, 1), (2, 2), (3, 3), (4, 0))
