@@ -7,15 +7,13 @@ from pathlib import Path
 from loquent.speech import phonetic
 from research.phonetic import corpus, evaluate, train
 
-STEPS = 9000
-
 
 def main() -> None:
     """Build the encoder from nothing."""
     parser = argparse.ArgumentParser(prog="python -m research.phonetic", description=__doc__)
     parser.add_argument("workplace", type=Path, help="folder for the corpus (2 GB), checkpoints and figures")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full corpus")
-    parser.add_argument("--steps", type=int, default=STEPS, help="training steps")
+    parser.add_argument("--steps", type=int, default=train.STEPS, help="training steps")
     parser.add_argument("--tracks", type=Path, help="folder of lip tracks (npz) to judge the encoder on")
     arguments = parser.parse_args()
     place: Path = arguments.workplace

@@ -21,6 +21,7 @@ from research.phonetic.classes import IGNORED
 from research.phonetic.lips import trajectories
 
 SEED = 4
+STEPS = 9000
 BATCH = 16
 PEAK_RATE = 2e-3
 WARM_UP = 150
@@ -109,7 +110,9 @@ class Trainer(nn.Module):
         """The loss of a batch, and the accuracy of the form with more look-ahead."""
         labels = labels.long()
         wanted = trajectories(labels)
-        causal_neck, causal_scores, neck, scores = self.net.both(inputs.transpose(1, 2))
+        with torch.autocast("cpu", torch.bfloat16):  # half the time on processors that know it
+            heard = self.net.both(inputs.transpose(1, 2))
+        causal_neck, causal_scores, neck, scores = (part.float() for part in heard)
         total, accuracy = torch.zeros(()), 0.0
         forms = ((causal_neck, causal_scores, TRUNK, self.lips[0]), (neck, scores, TRUNK + FURTHER, self.lips[1]))
         for its_neck, its_scores, blocks, lips in forms:
@@ -169,8 +172,7 @@ def train(
         rate = PEAK_RATE * min(1, (step + 1) / WARM_UP) * (0.51 + 0.5 * math.cos(math.pi * step / n_steps))
         for group in optimiser.param_groups:
             group["lr"] = rate
-        with torch.autocast("cpu", torch.bfloat16):  # half the time on processors that know it
-            loss, accuracy = trainer.loss(inputs, labels)
+        loss, accuracy = trainer.loss(inputs, labels)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(trainer.parameters(), 1.0)
@@ -197,7 +199,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="the corpus")
     parser.add_argument("weights", type=Path, help="the file to write, safetensors")
-    parser.add_argument("--steps", type=int, default=9000)
+    parser.add_argument("--steps", type=int, default=STEPS)
     arguments = parser.parse_args()
     train(arguments.folder, arguments.weights, arguments.steps)
 

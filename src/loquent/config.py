@@ -5,14 +5,8 @@ A field's name is the option on the command line and the key in every JSON recor
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
-
-from tyro.conf import arg
 
 from loquent.errors import InputError
-
-MaybeNumber = Annotated[float | None, arg(metavar="FLOAT", help_behavior_hint="")]
-"""A number that `--help` does not call {None}|FLOAT, with None as its default."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +17,11 @@ class PrepareConfig:
     """Rows and columns of the prepared pictures."""
     start_s: float = 0.0
     """Skip this much of the video's start, in seconds."""
-    end_s: MaybeNumber = None
+    end_s: float | None = None
     """Stop at this second of the video; nothing = its end."""
-    sound_offset_s: MaybeNumber = None
+    sound_offset_s: float | None = None
     """How late the sound is, in seconds, if you know it; nothing = measure it."""
-    focal_px: MaybeNumber = None
+    focal_px: float | None = None
     """Focal length in pixels of the prepared pictures, if you know it; nothing = a typical one (it cannot be measured)."""
     speech_kind: str = "mel_phonetic"
     """Speech features the portrait will listen to; those of hubert_large and the like need a network on this machine."""

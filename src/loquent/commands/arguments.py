@@ -16,6 +16,7 @@ Folder = Positional[Annotated[Path, arg(metavar="FOLDER")]]
 VideoFiles = Positional[Annotated[tuple[Path, ...], arg(metavar="VIDEO ...")]]
 MaybePath = Annotated[Path | None, arg(metavar="PATH", help_behavior_hint="")]
 MaybeText = Annotated[str | None, arg(metavar="STR", help_behavior_hint="")]
+MaybeNumber = Annotated[float | None, arg(metavar="FLOAT", help_behavior_hint="")]
 MaybeCount = Annotated[int | None, arg(metavar="INT", help_behavior_hint="")]
 
 

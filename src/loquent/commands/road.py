@@ -8,6 +8,7 @@ from tyro.conf import arg
 from loquent.commands.arguments import (
     ClipFolder,
     MaybeCount,
+    MaybeNumber,
     MaybePath,
     MaybeText,
     PortraitFile,
@@ -15,7 +16,7 @@ from loquent.commands.arguments import (
     VideoFile,
     check_seed,
 )
-from loquent.config import MaybeNumber, PrepareConfig
+from loquent.config import PrepareConfig
 from loquent.errors import InputError
 
 _PREPARE_DEFAULTS = PrepareConfig()

@@ -66,8 +66,9 @@ class HeadStageConfig:
     patch: int = 0
     """Side of the patches in pixels that replace single rays; 0 = single rays."""
     closed_eyes: float = 0.0
-    """Share of the frames drawn that show closed eyes, where the clip has fewer; in them, eyes and mouth change places in
-    `mix` (ours: a blink is over in a few frames, and a short training would leave the eyes open). 0 = as often as they are."""
+    """Share of the frames drawn that show closed eyes, where the clip has fewer, though none is drawn more than six times as
+    often as another; with single rays, eyes and mouth change places in their `mix` (ours: a blink is over in a few frames, and
+    a short training would leave the eyes open). 0 = as often as they are."""
     eye_noise: float = 0.05
     """Half width of the uniform noise on the eye condition (SPEC 1.5)."""
     predicted: float = 0.0
