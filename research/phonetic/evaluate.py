@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from loquent.data.clip import Clip
 from loquent.face.lips import lip_opening, lip_width
 from loquent.media.audio import read_waveform
+from loquent.speech.closures import meeting
 from loquent.speech.kinds import extract
 from loquent.speech.phonetic_net import CLASSES
 from loquent.storage import write_json
@@ -21,6 +23,8 @@ from research.phonetic.lips import expected_opening
 
 N_CLASSES = len(CLASSES)
 LONG_FRAMES = 150
+SHUT = -1.5
+"""Opening of lips that meet, in standard deviations of a person's openings, drift removed."""
 KINDS = {"causal": "phonetic_causal", "offline": "phonetic"}
 
 
@@ -61,6 +65,7 @@ def lips(tracks: list[Track]) -> dict[str, dict[str, float]]:
     both = [np.concatenate(pair, axis=1) for pair in zip(mel, phonetic, strict=True)]
     offsets = lip_tracks.find_offsets(tracks, both)
     times = [item.times_s + offset for item, offset in zip(tracks, offsets, strict=True)]
+    spoken = [_at(f[:, index("silence")], t) < 0.5 for f, t in zip(phonetic, times, strict=True)]
     result = {}
     for name, features in {
         "log-mel": mel, "posteriors": [f[:, :N_CLASSES] for f in phonetic], "bottleneck": [f[:, N_CLASSES:] for f in phonetic],
@@ -73,33 +78,60 @@ def lips(tracks: list[Track]) -> dict[str, dict[str, float]]:
         chosen, people = [lip_tracks.fair_choice(table) for table in tables], np.arange(len(tracks))
         opening, width = (table[choice, people] for table, choice in zip(tables, chosen, strict=True))
         long = np.array([len(item.opening) > LONG_FRAMES for item in tracks])
-        hits = [
-            lip_tracks.closure_recall(predictions[c, p][:, 0], tracks[p])
-            for p, c in zip(people, chosen[0], strict=True)
-        ]
         row = {"opening": opening.mean(), "opening_long_clips": opening[long].mean(), "width": width.mean()}
-        row["closure_recall"] = sum(h for h, _ in hits) / sum(n for _, n in hits)
-        row = {key: round(float(value), 3) for key, value in row.items()}
-        result[name] = row
-    result["no real data"] = _untaught(tracks, phonetic, times)
+        openings = [predictions[c, p][:, 0] for p, c in zip(people, chosen[0], strict=True)]
+        result[name] = _rounded(row | _closures(openings, tracks, spoken))
+        if name == "bottleneck":
+            met = [_shut(o, f, t) for o, f, t in zip(openings, phonetic, times, strict=True)]
+            result["bottleneck, shut on p b m"] = _rounded(_opening(met, tracks) | _closures(met, tracks, spoken))
+    result["no real data"] = _untaught(tracks, phonetic, times, spoken)
     return result
 
 
-def _untaught(tracks: list[Track], features: list[np.ndarray], times: list[np.ndarray]) -> dict[str, float]:
-    found, hits = [], []
-    for item, f, t in zip(tracks, features, times, strict=True):
-        opening = expected_opening(torch.from_numpy(f[:, :N_CLASSES])).numpy()
-        shifts = np.arange(-0.1, 0.101, 0.02)
-        found.append(
-            [lip_tracks.correlation(lip_tracks.high_passed(_at(opening, t + s)), item.opening) for s in shifts]
-        )
-        hits.append(lip_tracks.closure_recall(_at(opening, t), item))
-    # One shift for all people: the estimated offsets leave a common constant open.
-    mean = np.mean(found, axis=0)
+def _shut(
+    opening: Float[np.ndarray, "frames"], features: Float[np.ndarray, "steps 64"], times_s: Float[np.ndarray, "frames"]
+) -> Float[np.ndarray, "frames"]:
+    """A predicted opening, of unit variance in people, brought to `SHUT` where a p, b or m is heard, as portraits' lips are."""
+    steps = torch.arange(len(features))
+    share = _at(meeting("phonetic", torch.from_numpy(features), steps).numpy(), times_s)
+    return np.asarray((1 - share) * opening + share * SHUT)
+
+
+def _opening(openings: list[np.ndarray], tracks: list[Track]) -> dict[str, float]:
+    found = [
+        lip_tracks.correlation(lip_tracks.high_passed(o), item.opening)
+        for o, item in zip(openings, tracks, strict=True)
+    ]
+    long = [r for r, item in zip(found, tracks, strict=True) if len(item.opening) > LONG_FRAMES]
+    return {"opening": float(np.mean(found)), "opening_long_clips": float(np.mean(long))}
+
+
+def _closures(openings: list[np.ndarray], tracks: list[Track], spoken: list[np.ndarray]) -> dict[str, float]:
+    """Closure recall over all moments when lips meet, and over those of them in which the encoder hears speech."""
+    hits = [lip_tracks.closure_hits(o, item) for o, item in zip(openings, tracks, strict=True)]
+    in_speech = [is_hit[heard[moments]] for (moments, is_hit), heard in zip(hits, spoken, strict=True)]
     return {
-        "opening": round(float(mean.max()), 3),
-        "closure_recall": round(sum(h for h, _ in hits) / sum(n for _, n in hits), 3),
+        "closure_recall": float(np.concatenate([is_hit for _, is_hit in hits]).mean()),
+        "closure_recall_in_speech": float(np.concatenate(in_speech).mean()),
     }
+
+
+def _rounded(row: dict[str, float]) -> dict[str, float]:
+    return {key: round(float(value), 3) for key, value in row.items()}
+
+
+def _untaught(
+    tracks: list[Track], features: list[np.ndarray], times: list[np.ndarray], spoken: list[np.ndarray]
+) -> dict[str, float]:
+    openings = [expected_opening(torch.from_numpy(f[:, :N_CLASSES])).numpy() for f in features]
+    # One shift for all people: the estimated offsets leave a common constant open.
+    found = [
+        _opening([_at(o, t + shift) for o, t in zip(openings, times, strict=True)], tracks)
+        for shift in np.arange(-0.1, 0.101, 0.02)
+    ]
+    unshifted = [_at(o, t) for o, t in zip(openings, times, strict=True)]
+    best = max(found, key=lambda row: row["opening"])
+    return _rounded(best | _closures(unshifted, tracks, spoken))
 
 
 def _at(values: np.ndarray, times_s: np.ndarray) -> np.ndarray:

@@ -137,14 +137,14 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b) + 1e-12))
 
 
-def closure_recall(predicted: np.ndarray, item: Track) -> tuple[int, int]:
-    """Of the moments when the lips meet (deep local minima of the opening), how many the prediction puts among its
-    lowest quarter; chance is a quarter. Returns hits and moments."""
+def closure_hits(predicted: np.ndarray, item: Track) -> tuple[np.ndarray, np.ndarray]:
+    """The frames in which the lips meet (deep local minima of the opening), and which of them the prediction puts among its
+    lowest quarter; by chance a quarter of them."""
     seen = item.raw_opening
     low = np.quantile(seen, 0.15)
     minima = [
         i for i in range(2, len(seen) - 2)
         if seen[i] <= low and seen[i] == seen[i - 2 : i + 3].min() and item.opening[i] < -0.7
     ]  # fmt: skip
-    threshold = np.quantile(predicted, CLOSED_SHARE)
-    return sum(predicted[i] <= threshold for i in minima), len(minima)
+    moments = np.array(minima, dtype=int)
+    return moments, predicted[moments] <= np.quantile(predicted, CLOSED_SHARE)
