@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import gaussian_filter1d
 
+from loquent.face.expression import without_drift
 from loquent.nn.lip_predictor import LipPredictor
 from loquent.training import lips
-from loquent.training.lips import _fit_kernel, _ridge_weights, fit_lip_predictor, without_drift
+from loquent.training.lips import _fit_kernel, _ridge_weights, fit_lip_predictor
 
 
 def made_up_speech(
@@ -53,6 +53,16 @@ def test_what_is_heard_moves_in_full_and_noise_is_not_enlarged() -> None:
     torch.testing.assert_close(fit.predictor(windows) - rest, enlarged, atol=1e-3, rtol=1e-3)
 
 
+def test_a_shape_that_was_heard_keeps_the_tracked_opening() -> None:
+    windows, generator = made_up_speech(200)
+    tracked = torch.from_numpy(generator.standard_normal((200, 3))).float()
+    fit = fit_lip_predictor(windows, tracked, torch.arange(200), 25.0)
+    heard = fit.shape_heard(tracked)
+    assert torch.equal(heard[:, 0], tracked[:, 0])
+    assert torch.equal(heard[:, 1:], fit.out_of_fold[:, 1:])
+    assert (heard[:, 1:] - tracked[:, 1:]).abs().max() > 0.5, "no sound tells this noise"
+
+
 def test_slow_drift_is_not_learned() -> None:
     windows, _ = made_up_speech(500)
     drift = torch.linspace(-2, 2, 500)
@@ -60,27 +70,6 @@ def test_slow_drift_is_not_learned() -> None:
     still = fit_lip_predictor(windows, windows[:, 0, 12][:, None], torch.arange(len(windows)), 25.0)
     difference = moved.predictor(windows) - still.predictor(windows)
     assert difference.std() < 0.05
-
-
-def test_drift_of_a_whole_film_is_a_gaussian_mean() -> None:
-    signal = np.random.default_rng(0).standard_normal((200, 2))
-    drift = gaussian_filter1d(signal, lips.DRIFT_S * 25, axis=0, mode="nearest")
-    np.testing.assert_allclose(without_drift(signal, np.arange(7, 207), 25.0), signal - drift, atol=1e-12)
-
-
-def test_dropped_frames_do_not_count_as_drift() -> None:
-    """Against the weighted mean written out; a filter that takes the frames for consecutive ones reaches across the gap."""
-    ids = np.concatenate([np.arange(150, 300), np.arange(600, 750)])
-    signal = np.repeat([[0.0, 2.0], [1.0, -3.0]], 150, axis=0)
-    np.testing.assert_allclose(without_drift(signal, ids, 25.0), 0, atol=1e-12)
-    assert np.abs(without_drift(signal, np.arange(300), 25.0)).max() > 0.4
-    some = np.sort(np.random.default_rng(1).permutation(np.arange(1, 399))[:150])
-    ids = np.concatenate([np.arange(-150, 0), some, np.arange(400, 550)])  # whole at both ends, so that these are alike
-    values = np.random.default_rng(2).standard_normal(450)
-    for i in range(150, 300, 10):
-        weights = np.exp(-0.5 * ((ids - ids[i]) / (lips.DRIFT_S * 25)) ** 2) * (np.abs(ids - ids[i]) <= 100)
-        wanted = values[i] - (weights * values).sum() / weights.sum()
-        assert without_drift(values, ids, 25.0)[i] == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(40, 15), (15, 40)])

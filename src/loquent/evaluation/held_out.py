@@ -21,6 +21,7 @@ from loquent.data.sampling import rectangles
 from loquent.errors import InputError
 from loquent.evaluation.scores import MOUTH_MARGIN, Timeline, TrueFrame
 from loquent.evaluation.silence import silent_frames
+from loquent.face.expression import steadied
 from loquent.face.indices import OUTER_LIPS
 from loquent.face.surface import points_in_camera
 from loquent.geometry.cameras import Camera
@@ -167,9 +168,9 @@ def tracked_conditions(
     """
     if portrait.head.inputs == "landmarks":
         return landmark_conditions(portrait, clip, frames=frames)
-    return portrait.expression_conditions(
-        clip.track.expression[list(clip.held_out_frames if frames is None else frames)]
-    )
+    expression = steadied(clip.track.expression.numpy(), clip.track.frame_ids.numpy(), clip.info.fps)
+    chosen = list(clip.held_out_frames if frames is None else frames)
+    return portrait.expression_conditions(torch.from_numpy(expression).float()[chosen])
 
 
 def shuffle_in_time(

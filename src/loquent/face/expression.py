@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
+from scipy.ndimage import gaussian_filter1d
 
 from loquent.errors import PreparationError
 from loquent.face import indices
@@ -16,6 +17,8 @@ from loquent.face.alignment import aligned_faces, mean_face
 
 _DEPTH_TRUST: Final = 0.5
 """Depth counts by this factor: it is guessed from shading, not seen."""
+DRIFT_S: Final = 1.0
+"""Standard deviation of the smoothing whose result counts as posture or tracking drift, which no sound explains."""
 N_COEFFICIENTS: Final = 8
 """Numbers per frame in a clip."""
 POINTS: Final = (*indices.OUTER_LIPS, *indices.INNER_LIPS, *indices.JAW)
@@ -93,10 +96,37 @@ class ExpressionBasis:
         return np.column_stack([opening, rest @ self.components[1:].T / lengths])
 
 
+def steadied(
+    expression: Float[np.ndarray, "frames coefficients"], frame_ids: Int[np.ndarray, "frames"], fps: float
+) -> Float[np.ndarray, "frames coefficients"]:
+    """Coefficients as a head is moved by them: without drift, but for the opening, which is what the picture shows.
+
+    `frame_ids` as for :func:`without_drift`. Drift goes with posture: a head that is told of it learns which mouth belongs to
+    which pose, and no sound will ever say it.
+    """
+    return np.column_stack([expression[:, :1], without_drift(expression[:, 1:], frame_ids, fps)])
+
+
+def without_drift(
+    signal: Float[np.ndarray, "frames *values"], frame_ids: Int[np.ndarray, "frames"], fps: float
+) -> Float[np.ndarray, "frames *values"]:
+    """A signal less its smoothed self: what is left is too fast for posture.
+
+    `frame_ids` are the frames' places on the timeline, ascending; those that were dropped do not count in the smoothing.
+    """
+    places = frame_ids - frame_ids[0]
+    timeline, is_known = np.zeros((places[-1] + 1, *signal.shape[1:])), np.zeros(places[-1] + 1)
+    timeline[places], is_known[places] = signal, 1
+    smooth, weight = (
+        gaussian_filter1d(values, DRIFT_S * fps, axis=0, mode="nearest")[places] for values in (timeline, is_known)
+    )
+    return np.asarray(signal - smooth / weight.reshape(-1, *[1] * (signal.ndim - 1)))
+
+
 def _mouth(points_px: np.ndarray, face: np.ndarray) -> np.ndarray:
     """Mouth points laid over `face` and flattened, [F, 57 * 3]."""
     shapes = aligned_faces(points_px, face)[:, list(POINTS)] * np.array([1.0, 1.0, _DEPTH_TRUST])
     return np.asarray(shapes.reshape(len(points_px), -1))
 
 
-__all__ = ["POINTS", "ExpressionBasis"]
+__all__ = ["POINTS", "ExpressionBasis", "steadied", "without_drift"]

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from loquent.errors import InputError
+from loquent.face.expression import without_drift
 from loquent.nn.landmark_generator import (
     BOTH_SIDES,
     LandmarkMotions,
@@ -16,7 +17,7 @@ from loquent.nn.landmark_generator import (
     RegressedLandmarksConfig,
 )
 from loquent.speech.windows import frame_windows
-from loquent.training.lips import fit_lip_predictor, without_drift
+from loquent.training.lips import fit_lip_predictor
 
 N_MOTIONS = 16
 """Principal motions: out of fold the error falls up to about eight and rises nowhere after (three clips)."""

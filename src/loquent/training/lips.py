@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
+from loquent.face.expression import without_drift
 from loquent.face.lips import correlation
 from loquent.nn.lip_predictor import LipPredictor, likenesses
 
@@ -27,8 +27,6 @@ MAX_EXAMPLES = 1024
 """Most training frames whose sound is kept to compare with; more are evenly thinned out."""
 LARGEST_GAIN = 2.0
 """Most by which a coefficient's prediction is enlarged."""
-DRIFT_S = 1.0
-"""Standard deviation of the smoothing whose result counts as posture or tracking drift, which no sound explains."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,14 @@ class LipFit:
     """By how much the prediction of each coefficient is enlarged. The least squared error is reached by moving less than lips
     do, the less the less is known, and people see that. A prediction with a share s of the real motion and a correlation r is
     brought to the share s^(1 - r): to all of it where it is right, to no more than it has where it is noise."""
+
+    def shape_heard(self, expression: Float[Tensor, "frames coefficients"]) -> Float[Tensor, "frames coefficients"]:
+        """Training frames with the opening that was tracked, and all else out of fold as the sound foretells it.
+
+        A field that learns from it makes do with an approximate mouth, but opens it as far as it is told to: where it was told
+        of the wrong opening in training, it learned to heed it less, and to keep lips shut at half an opening.
+        """
+        return torch.cat([expression[:, :1], self.out_of_fold[:, 1:]], dim=1)
 
 
 def fit_lip_predictor(
@@ -82,22 +88,6 @@ def fit_lip_predictor(
         torch.from_numpy(gain * kernel.answers / 2).float(),
     )
     return LipFit(predictor, torch.from_numpy(out_of_fold).float(), correlations, tuple(gain.tolist()))
-
-
-def without_drift(
-    signal: Float[np.ndarray, "frames *values"], frame_ids: Int[np.ndarray, "frames"], fps: float
-) -> Float[np.ndarray, "frames *values"]:
-    """A signal less its smoothed self: what is left is too fast for posture.
-
-    `frame_ids` are the frames' places on the timeline, ascending; those that were dropped do not count in the smoothing.
-    """
-    places = frame_ids - frame_ids[0]
-    timeline, is_known = np.zeros((places[-1] + 1, *signal.shape[1:])), np.zeros(places[-1] + 1)
-    timeline[places], is_known[places] = signal, 1
-    smooth, weight = (
-        gaussian_filter1d(values, DRIFT_S * fps, axis=0, mode="nearest")[places] for values in (timeline, is_known)
-    )
-    return np.asarray(signal - smooth / weight.reshape(-1, *[1] * (signal.ndim - 1)))
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from loquent.face.expression import without_drift
 from loquent.nn.landmarks import at_every_moment
 from loquent.nn.motion_vae import STRIDE, MotionVae, MotionVaeConfig
 from loquent.speech.windows import STEPS_PER_FRAME
 from loquent.training.landmark_generator import principal_motions
-from loquent.training.lips import without_drift
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from loquent.data.clip import Clip
 from loquent.data.frame_store import FrameStore, spread_frames
 from loquent.devices import device_name, find_device
 from loquent.errors import ClipError, InputError, OutputError
+from loquent.face.expression import steadied, without_drift
 from loquent.fields.kinds import head_for_new_frames, make_head, make_torso, torso_for_new_frames
 from loquent.fields.torso_follow import TorsoFollow
 from loquent.motion import Motion
@@ -40,7 +41,7 @@ from loquent.training.checkpoints import CHECKPOINT, HEAD_DONE, RUN, Checkpoint,
 from loquent.training.head import HeadTrainer
 from loquent.training.landmark_generator import LandmarkFit, fit_landmark_generator
 from loquent.training.landmarks import TrainingLandmarks, fit_landmarks
-from loquent.training.lips import LipFit, fit_lip_predictor, without_drift
+from loquent.training.lips import LipFit, fit_lip_predictor
 from loquent.training.loop import run_stage, snapshot
 from loquent.training.presets import Preset, TorsoStageConfig
 from loquent.training.torso import TorsoTrainer
@@ -203,12 +204,18 @@ class _Run:
         if self.landmarks is not None:
             return self.landmarks.windows[list(frames)]
         if self.preset.condition == "expression":
-            return self.clip.track.expression[list(frames)]
+            return self._expression()[list(frames)]
         return frame_contexts(self.clip.speech_features(), self.clip.track.frame_ids[list(frames)])
 
     def _predicted(self) -> Float[Tensor, "frames ..."] | None:
-        """What sound alone would give in their place, by a fit that never saw the frame's neighbourhood."""
-        return self.lips.out_of_fold[list(self.frames)] if self.lips is not None else None
+        """What stands in for them now and then: see `LipFit.shape_heard`."""
+        return self.lips.shape_heard(self._expression())[list(self.frames)] if self.lips is not None else None
+
+    def _expression(self) -> Float[Tensor, "frames coefficients"]:
+        """Tracked coefficients of the training frames, as the head learns from them."""
+        track, train_part = self.clip.track, slice(0, self.clip.info.n_train)
+        steady = steadied(track.expression[train_part].numpy(), track.frame_ids[train_part].numpy(), self.clip.info.fps)
+        return torch.from_numpy(steady).float()
 
     def _input_sizes(self) -> dict[str, int]:
         """Sizes of :meth:`_head_inputs`, by their names in the heads' configs."""
