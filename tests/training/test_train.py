@@ -13,6 +13,7 @@ from loquent.data.clip import Clip, write_info
 from loquent.data.frame_store import FrameStore
 from loquent.devices import device_name
 from loquent.errors import ClipError, DivergenceError, InputError
+from loquent.face.expression import without_drift
 from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.media.images import read_image
 from loquent.portrait import Portrait
@@ -75,6 +76,16 @@ def test_minutes_that_sufficed_for_few_steps_are_told(clip: Clip, minutes: float
     portrait.record = {"preset": {"minutes": minutes}, "head_steps": steps}
     note = few_steps_note(portrait)
     assert note is None if told is None else note is not None and note.endswith(told)
+
+
+def test_lips_at_rest_are_a_little_more_than_the_mean_of_the_most_closed(clip: Clip, tmp_path: Path) -> None:
+    portrait = train(clip, tmp_path / "x.portrait", small(QUICK, 1))
+    n = clip.info.n_train
+    shapes = without_drift(clip.track.expression[:n].double().numpy(), clip.track.frame_ids[:n].numpy(), clip.info.fps)
+    most_closed = [shape for shape in shapes if shape[0] <= np.quantile(shapes[:, 0], 0.1)]
+    assert 0 < len(most_closed) < n / 4
+    assert portrait.rest is not None
+    np.testing.assert_allclose(portrait.rest.numpy(), 1.25 * np.mean(most_closed, axis=0), atol=1e-5)
 
 
 def test_a_trained_portrait_lies_whole_on_the_device_it_was_trained_on(

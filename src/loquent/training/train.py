@@ -54,6 +54,9 @@ CLOSING_S = 4.0
 """Seconds of a time budget kept for writing the portrait."""
 CLOSED_SHARE = 0.1
 """Share of the training frames, those with the smallest openings, whose mean is the shape of closed lips."""
+SHUT = 1.25
+"""Expression coefficients of lips at rest, as a multiple of that mean: a field draws the seam between lips softly, and told of
+the mean alone it left them open by a tenth of a person's range (docs/results.md, silence)."""
 FEW_STEPS = 500
 """Steps of head training below which a head is soft and its lips may hardly open: after 271 the lips of the demo's actor moved
 by a quarter of the real motion, after 735 by all of it (docs/results.md)."""
@@ -346,7 +349,7 @@ class _Run:
         return {first if i == 0 else f"motion {i + 1}": round(r, 3) for i, r in enumerate(values)}
 
     def _rest(self) -> Tensor | None:
-        """What moves the lips, on average over the training frames whose lips are closed most."""
+        """What brings the lips to rest: on average over the training frames whose lips are closed most, and a little beyond."""
         if self.lips is None and self.landmarks is None:
             return None
         track, train_part = self.clip.track, slice(0, self.clip.info.n_train)
@@ -354,8 +357,9 @@ class _Run:
             track.expression[train_part].double().numpy(), track.frame_ids[train_part].numpy(), self.clip.info.fps
         )
         closed = torch.from_numpy(shapes[:, 0] <= np.quantile(shapes[:, 0], CLOSED_SHARE))
-        inputs = torch.from_numpy(shapes).float() if self.landmarks is None else self.landmarks.landmarks
-        return inputs[closed].mean(dim=0)
+        if self.landmarks is not None:
+            return self.landmarks.landmarks[closed].mean(dim=0)
+        return SHUT * torch.from_numpy(shapes).float()[closed].mean(dim=0)
 
     def _code(self, codes: Tensor, frames: Sequence[int]) -> Float[Tensor, "code_width"]:
         """The appearance code for new frames, from those of the frames that trained."""
