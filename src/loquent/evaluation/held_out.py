@@ -161,7 +161,8 @@ def conditions(
 def tracked_conditions(
     portrait: Portrait, clip: Clip, *, frames: Sequence[int] | None = None
 ) -> Float[Tensor, "frames width"]:
-    """What moves the lips of the held-out or other `frames` as they were tracked on these very frames.
+    """What moves the lips of the held-out or other `frames` as they were tracked on these very frames, less the drift that
+    heads are not trained on (`loquent.face.expression.steadied`).
 
     Raises:
         InputError: the head hears the sound itself, or was trained on landmarks that Loquent does not measure.
