@@ -15,11 +15,11 @@ from loquent.media.audio import read_waveform
 from loquent.speech.closures import meeting
 from loquent.speech.kinds import extract
 from loquent.speech.phonetic_net import CLASSES
+from loquent.speech.usual_lips import usual_lips
 from loquent.storage import write_json
 from research.phonetic import lip_tracks, shards
 from research.phonetic.classes import IGNORED, index
 from research.phonetic.lip_tracks import Track
-from research.phonetic.lips import expected_opening
 
 N_CLASSES = len(CLASSES)
 LONG_FRAMES = 150
@@ -123,7 +123,7 @@ def _rounded(row: dict[str, float]) -> dict[str, float]:
 def _untaught(
     tracks: list[Track], features: list[np.ndarray], times: list[np.ndarray], spoken: list[np.ndarray]
 ) -> dict[str, float]:
-    openings = [expected_opening(torch.from_numpy(f[:, :N_CLASSES])).numpy() for f in features]
+    openings = [usual_lips(torch.from_numpy(f[None, :, :N_CLASSES]))[0, 0].numpy() for f in features]
     # One shift for all people: the estimated offsets leave a common constant open.
     found = [
         _opening([_at(o, t + shift) for o, t in zip(openings, times, strict=True)], tracks)

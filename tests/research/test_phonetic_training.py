@@ -12,7 +12,7 @@ from loquent.speech.phonetic_net import CLASSES, PhoneticNet
 from research.phonetic import known_phones, shards
 from research.phonetic.classes import IGNORED, SIGN_CLASSES, index
 from research.phonetic.lip_tracks import find_offsets, left_out, scores, track, windows
-from research.phonetic.lips import SHAPES, expected_opening, trajectories
+from research.phonetic.lips import trajectories
 from research.phonetic.speech import Utterance, utterance, with_closures
 from research.phonetic.train import train
 
@@ -99,7 +99,6 @@ def test_every_phone_in_the_tables_has_classes_that_exist() -> None:
         for classes in table.values():
             assert set(classes) <= set(CLASSES)
     assert index("silence") == 0
-    assert len(SHAPES) == len(CLASSES)
 
 
 def test_lips_close_around_a_bilabial_and_open_for_a() -> None:
@@ -109,19 +108,6 @@ def test_lips_close_around_a_bilabial_and_open_for_a() -> None:
     assert opening[10] == pytest.approx(0.9, abs=1e-3)
     assert opening[33] < 0.1
     assert opening[28] < opening[20]  # closing begins before the closure
-
-
-def test_expected_lips_obey_labials_most_and_tongues_least() -> None:
-    def lowest(name: str) -> float:
-        labels = torch.full((60,), index("a"))
-        labels[30:34] = index(name)
-        return float(expected_opening(torch.nn.functional.one_hot(labels, len(CLASSES)).float()).min())
-
-    only_a = expected_opening(torch.nn.functional.one_hot(torch.full((60,), index("a")), len(CLASSES)).float())
-    assert only_a == pytest.approx(np.full(60, 0.9), abs=1e-5)
-    assert lowest("bilabial") < 0.1
-    assert 0.3 < lowest("t") < 0.8  # 0.3 by itself
-    assert lowest("bilabial") < lowest("w") < lowest("t")
 
 
 def test_offsets_and_left_out_lips_of_made_up_people() -> None:

@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from loquent.config import PrepareConfig
 from loquent.data.findings import Finding
 from loquent.face.landmarks import detect_all
-from loquent.face.lips import lip_opening
+from loquent.face.lips import lip_opening, lip_width
 from loquent.media.audio import read_waveform
 from loquent.media.rates import FPS, SAMPLE_RATE_HZ
 from loquent.media.timing import frame_timing
@@ -73,7 +73,7 @@ def examine(video: Path, *, start_s: float = 0.0, end_s: float | None = None) ->
         landmarks_px=points,
         pictures=measure_pictures(lambda i: kept[int(usable[i])], points, samples),
         sound=measure_sound(waveform),
-        offset=measure_sound_offset(lip_opening(points), usable, waveform),
+        offset=measure_sound_offset(lip_opening(points), lip_width(points), usable, waveform),
     )
     return judge(look, evidence)
 

@@ -316,7 +316,7 @@ def _sound_offset(e: Evidence) -> Finding:
 def _lips_follow_sound(e: Evidence) -> Finding:
     figure = f"correlation {e.offset.correlation:.2f}"
     if e.offset.confidence == 0:
-        return Finding("lips follow sound", "not measured", "go", "It takes about six seconds of speech to tell.")
+        return Finding("lips follow sound", "not measured", "go", "It takes some seconds of speech to tell.")
     message = "The sound does not explain the lips: a dubbed film, another speaker, music, or a hidden mouth."
     cure = "Give a video with the person's own voice."
     return _warn_if(e.offset.correlation < 0.2, "lips follow sound", figure, message, cure)

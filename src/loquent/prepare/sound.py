@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from loquent.data.clip import write_speech_features
-from loquent.face.lips import lip_opening
+from loquent.face.lips import lip_opening, lip_width
 from loquent.media.audio import read_waveform, write_wav
 from loquent.media.rates import FPS, SAMPLE_RATE_HZ
 from loquent.prepare.ingest import read_survey, refuse, timeline_start_s
@@ -28,7 +28,7 @@ def sound_step(start_s: float, sound_offset_s: float | None) -> Step:
     """Write sound.wav, with the lag between lips and sound taken out (measured unless `sound_offset_s` is given)."""
     parameters = {"start_s": start_s, "sound_offset_s": sound_offset_s}
     inputs = (SOURCE, "measured/survey.json", TRACK)
-    return Step("sound", "Aligning the sound", _write_sound, inputs, (SOUND, OFFSET), 1, parameters)
+    return Step("sound", "Aligning the sound", _write_sound, inputs, (SOUND, OFFSET), 2, parameters)
 
 
 def speech_step(kind: str) -> Step:
@@ -56,8 +56,8 @@ def _write_sound(work: Workplace) -> None:
     start_s, given = timeline_start_s(work.parameters["start_s"]), work.parameters["sound_offset_s"]
     n_samples = round(survey.n_frames * SAMPLE_RATE_HZ / FPS)
     refuse([loudness(measure_sound(shifted(waveform, start_s, n_samples)))], work.input(SOURCE))
-    opening = lip_opening(track["landmarks_px"])
-    offset = measure_sound_offset(opening, track["frame_ids"], shifted(waveform, start_s, n_samples))
+    opening, width = lip_opening(track["landmarks_px"]), lip_width(track["landmarks_px"])
+    offset = measure_sound_offset(opening, width, track["frame_ids"], shifted(waveform, start_s, n_samples))
     if given is not None:
         offset = replace(offset, measured_s=given, confidence=1.0, applied_s=given)
     aligned = shifted(waveform, start_s + offset.applied_s, n_samples)
