@@ -23,7 +23,7 @@ from research.phonetic.lip_tracks import Track
 
 N_CLASSES = len(CLASSES)
 LONG_FRAMES = 150
-SHUT = -1.5
+SHUT_OPENING = -1.5
 """Opening of lips that meet, in standard deviations of a person's openings, drift removed."""
 KINDS = {"causal": "phonetic_causal", "offline": "phonetic"}
 
@@ -91,10 +91,11 @@ def lips(tracks: list[Track]) -> dict[str, dict[str, float]]:
 def _shut(
     opening: Float[np.ndarray, "frames"], features: Float[np.ndarray, "steps 64"], times_s: Float[np.ndarray, "frames"]
 ) -> Float[np.ndarray, "frames"]:
-    """A predicted opening, of unit variance in people, brought to `SHUT` where a p, b or m is heard, as portraits' lips are."""
+    """A predicted opening, of unit variance in people, brought to `SHUT_OPENING` where a p, b or m is heard, by the
+    rule that brings portraits' lips to rest there."""
     steps = torch.arange(len(features))
     share = _at(meeting("phonetic", torch.from_numpy(features), steps).numpy(), times_s)
-    return np.asarray((1 - share) * opening + share * SHUT)
+    return np.asarray((1 - share) * opening + share * SHUT_OPENING)
 
 
 def _opening(openings: list[np.ndarray], tracks: list[Track]) -> dict[str, float]:
@@ -125,13 +126,11 @@ def _untaught(
 ) -> dict[str, float]:
     openings = [usual_lips(torch.from_numpy(f[None, :, :N_CLASSES]))[0, 0].numpy() for f in features]
     # One shift for all people: the estimated offsets leave a common constant open.
-    found = [
-        _opening([_at(o, t + shift) for o, t in zip(openings, times, strict=True)], tracks)
-        for shift in np.arange(-0.1, 0.101, 0.02)
+    shifted = [
+        [_at(o, t + shift) for o, t in zip(openings, times, strict=True)] for shift in np.arange(-0.1, 0.101, 0.02)
     ]
-    unshifted = [_at(o, t) for o, t in zip(openings, times, strict=True)]
-    best = max(found, key=lambda row: row["opening"])
-    return _rounded(best | _closures(unshifted, tracks, spoken))
+    best = max(shifted, key=lambda curves: _opening(curves, tracks)["opening"])
+    return _rounded(_opening(best, tracks) | _closures(best, tracks, spoken))
 
 
 def _at(values: np.ndarray, times_s: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool, Float, Int
 from scipy.linalg import solve
 
 from loquent.face.lips import high_pass
@@ -137,7 +138,9 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b) + 1e-12))
 
 
-def closure_hits(predicted: np.ndarray, item: Track) -> tuple[np.ndarray, np.ndarray]:
+def closure_hits(
+    predicted: Float[np.ndarray, "frames"], item: Track
+) -> tuple[Int[np.ndarray, "closures"], Bool[np.ndarray, "closures"]]:
     """The frames in which the lips meet (deep local minima of the opening), and which of them the prediction puts among its
     lowest quarter; by chance a quarter of them."""
     seen = item.raw_opening

@@ -18,7 +18,7 @@ from loquent.evaluation import evaluate as module
 from loquent.evaluation import lip_sync
 from loquent.evaluation.evaluate import Evaluation, evaluate
 from loquent.evaluation.report import print_evaluation, write_report
-from loquent.face.expression import steadied
+from loquent.face.expression import detrend_shape
 from loquent.face.landmarks import LandmarkTrack
 from loquent.media.images import to_bytes
 from loquent.testing import make_random_portrait, make_tiny_clip
@@ -130,7 +130,7 @@ def test_shuffled_sound_changes_the_lips(clip: Clip, random_evaluation: tuple[Ev
 def test_tracked_lips_are_those_of_the_frames(clip: Clip) -> None:
     portrait = make_random_portrait(clip)
     shapes = clip.track.expression.numpy()
-    steady = torch.from_numpy(steadied(shapes, clip.track.frame_ids.numpy(), clip.info.fps))[N_TRAIN:].float()
+    steady = torch.from_numpy(detrend_shape(shapes, clip.track.frame_ids.numpy(), clip.info.fps))[N_TRAIN:].float()
     assert torch.equal(steady[:, 0], clip.track.expression[N_TRAIN:, 0])
     assert not torch.allclose(steady[:, 1:], clip.track.expression[N_TRAIN:, 1:], atol=0.01), "their drift is left out"
     assert torch.equal(module.held_out.tracked_conditions(portrait, clip), portrait.head.encode(steady))

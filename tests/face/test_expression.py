@@ -8,7 +8,7 @@ from synthetic_face import look_at, make_face
 from loquent.errors import PreparationError
 from loquent.face import indices
 from loquent.face.alignment import aligned_faces
-from loquent.face.expression import DRIFT_S, POINTS, ExpressionBasis, steadied, without_drift
+from loquent.face.expression import DRIFT_S, POINTS, ExpressionBasis, detrend, detrend_shape
 from loquent.face.lips import lip_opening
 
 N_FRAMES, N_TRAIN = 130, 110
@@ -78,29 +78,29 @@ def test_too_few_frames_are_refused() -> None:
 def test_drift_of_a_whole_film_is_a_gaussian_mean() -> None:
     signal = np.random.default_rng(0).standard_normal((200, 2))
     drift = gaussian_filter1d(signal, DRIFT_S * 25, axis=0, mode="nearest")
-    np.testing.assert_allclose(without_drift(signal, np.arange(7, 207), 25.0), signal - drift, atol=1e-12)
+    np.testing.assert_allclose(detrend(signal, np.arange(7, 207), 25.0), signal - drift, atol=1e-12)
 
 
 def test_dropped_frames_do_not_count_as_drift() -> None:
     """Against the weighted mean written out; a filter that takes the frames for consecutive ones reaches across the gap."""
     ids = np.concatenate([np.arange(150, 300), np.arange(600, 750)])
     signal = np.repeat([[0.0, 2.0], [1.0, -3.0]], 150, axis=0)
-    np.testing.assert_allclose(without_drift(signal, ids, 25.0), 0, atol=1e-12)
-    assert np.abs(without_drift(signal, np.arange(300), 25.0)).max() > 0.4
+    np.testing.assert_allclose(detrend(signal, ids, 25.0), 0, atol=1e-12)
+    assert np.abs(detrend(signal, np.arange(300), 25.0)).max() > 0.4
     some = np.sort(np.random.default_rng(1).permutation(np.arange(1, 399))[:150])
     ids = np.concatenate([np.arange(-150, 0), some, np.arange(400, 550)])  # whole at both ends, so that these are alike
     values = np.random.default_rng(2).standard_normal(450)
     for i in range(150, 300, 10):
         weights = np.exp(-0.5 * ((ids - ids[i]) / (DRIFT_S * 25)) ** 2) * (np.abs(ids - ids[i]) <= 100)
         wanted = values[i] - (weights * values).sum() / weights.sum()
-        assert without_drift(values, ids, 25.0)[i] == pytest.approx(wanted)
+        assert detrend(values, ids, 25.0)[i] == pytest.approx(wanted)
 
 
 def test_a_steadied_mouth_keeps_its_opening_and_loses_all_other_drift() -> None:
     ids = np.arange(300)
     quick = np.sin(2 * np.pi * 4 * ids / 25)[:, None] * [1.0, 0.5, -2.0]
     drifting = quick + np.linspace(-3, 3, 300)[:, None] * [1.0, -1.0, 2.0]
-    steady = steadied(drifting, ids, 25.0)
+    steady = detrend_shape(drifting, ids, 25.0)
     np.testing.assert_array_equal(steady[:, 0], drifting[:, 0])
     assert np.abs(steady[50:250, 1:] - quick[50:250, 1:]).max() < 0.1, (
         "away from the ends, where a mean of one side remains"

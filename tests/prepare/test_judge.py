@@ -40,6 +40,7 @@ def good_evidence() -> Evidence:
         pictures=PictureQuality(noise=1.0, detail=0.3, face_brightness=120.0, camera_motion=0.001),
         sound=SoundQuality(-20.0, -60.0, 0.2, 0.0),
         offset=SoundOffset(0.2, 0.99, 0.2, 0.5),
+        n_unheard=0,
     )
 
 
@@ -149,3 +150,8 @@ def test_usable_share() -> None:
     assert usable_frames_finding(900, 1000).verdict == "warn"
     assert usable_frames_finding(200, 1000).verdict == "no-go"
     assert usable_frames_finding(40, 50).verdict == "no-go"
+    assert usable_frames_finding(990, 1000, n_unheard=10).figure == "99.0 % (990 of 1000, 10 without sound)"
+    silent, faceless = usable_frames_finding(250, 1000, n_unheard=750), usable_frames_finding(250, 1000, n_unheard=10)
+    assert (silent.verdict, faceless.verdict) == ("no-go", "no-go")
+    assert "sound" in silent.message
+    assert "face" in faceless.message

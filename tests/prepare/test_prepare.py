@@ -16,6 +16,7 @@ from loquent.geometry.cameras import project
 from loquent.media.audio import read_waveform
 from loquent.prepare.doctor import examine
 from loquent.prepare.judge import worst
+from loquent.prepare.sound import recorded_frames
 from loquent.prepare.steps import prepare_clip
 
 SIZE = 160
@@ -108,12 +109,41 @@ def test_given_sound_offset_moves_the_sound_only(stage: Path, tmp_path: Path) ->
     clip = tmp_path / "clip"
     shutil.copytree(stage / "clip", clip)
     watch = Watch()
-    moved = prepare_clip(stage / "actor.mp4", clip, PrepareConfig(size=SIZE, sound_offset_s=0.1), watch)
+    moved = prepare_clip(stage / "actor.mp4", clip, PrepareConfig(size=SIZE, sound_offset_s=0.03), watch)
     assert watch.ran == ["sound", "speech", "preview", "clip"]
-    assert moved.info.sound_offset_s == 0.1
+    assert moved.info.sound_offset_s == 0.03
     source, sound = read_waveform(stage / "actor.mp4"), read_waveform(clip / "sound.wav")
-    np.testing.assert_allclose(sound[:30000], source[1600:31600], atol=2e-4)
-    assert not sound[-1600:].any()
+    np.testing.assert_allclose(sound[:30000], source[480:30480], atol=2e-4)
+    assert not sound[-480:].any()
+
+
+def test_frames_without_sound_are_left_out(stage: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "clip"
+    shutil.copytree(stage / "clip", clip)
+    moved = prepare_clip(stage / "actor.mp4", clip, PrepareConfig(size=SIZE, sound_offset_s=0.4))
+    assert moved.track.frame_ids.tolist() == list(range(67)), "0.4 s of sound are missing, of which 0.08 are forgiven"
+    assert moved.info.n_train < 67
+    usable = next(finding for finding in moved.info.findings if finding.name == "usable frames")
+    assert usable.figure == "89.3 % (67 of 75, 8 without sound)"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "from_s", "frames"),
+    [
+        (3.0, 0.0, range(75)),
+        (3.0, 0.05, range(75)),
+        (3.0, 0.1, range(74)),
+        (3.0, 0.5, range(64)),
+        (3.0, -0.03, range(75)),
+        (3.0, -0.5, range(11, 75)),
+        (1.0, 0.0, range(27)),
+        (9.0, 2.0, range(75)),
+        (1.0, 2.0, range(0)),
+        (1.0, -9.0, range(75, 75)),
+    ],
+)
+def test_frames_whose_sound_was_recorded(seconds: float, from_s: float, frames: range) -> None:
+    assert recorded_frames(round(seconds * 16000), from_s, 75) == frames
 
 
 def test_doctor_agrees_with_prepare(stage: Path) -> None:

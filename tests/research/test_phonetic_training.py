@@ -11,7 +11,7 @@ from loquent.speech.articulation import classes_of_ipa
 from loquent.speech.phonetic_net import CLASSES, PhoneticNet
 from research.phonetic import known_phones, shards
 from research.phonetic.classes import IGNORED, SIGN_CLASSES, index
-from research.phonetic.lip_tracks import find_offsets, left_out, scores, track, windows
+from research.phonetic.lip_tracks import closure_hits, find_offsets, left_out, scores, track, windows
 from research.phonetic.lips import trajectories
 from research.phonetic.speech import Utterance, utterance, with_closures
 from research.phonetic.train import train
@@ -142,3 +142,15 @@ def test_a_stop_gets_its_silent_closure_as_one_phone() -> None:
     rows = known_phones.named_phones(waveform, phones)
     assert [name for *_, name in rows] == ["a", "p", ""]
     np.testing.assert_allclose([row[:2] for row in rows], [(0, 0.3), (0.3, 0.5), (0.5, 0.7)], atol=0.006)
+
+
+def test_closures_are_found_in_the_lowest_quarter_of_a_prediction() -> None:
+    """Lips that meet three times; the prediction closes at two of them, and elsewhere."""
+    opening = np.full(200, 0.3) + 0.02 * np.sin(np.arange(200))
+    opening[[40, 100, 160]] = 0.0
+    person = track("x", opening, opening, np.arange(200) / 25, np.zeros(16000, np.float32))
+    predicted = np.linspace(0.5, 0.6, 200)
+    predicted[[40, 160, 180]] = 0.0
+    moments, is_hit = closure_hits(predicted, person)
+    assert moments.tolist() == [40, 100, 160]
+    assert is_hit.tolist() == [True, False, True]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from loquent.face.expression import without_drift
+from loquent.face.expression import detrend
 from loquent.nn.lip_predictor import LipPredictor
 from loquent.training import lips
 from loquent.training.lips import _fit_kernel, _ridge_weights, fit_lip_predictor
@@ -44,7 +44,7 @@ def test_what_is_heard_moves_in_full_and_noise_is_not_enlarged() -> None:
     assert fit.gain[0] == pytest.approx(share[0] ** -r, rel=0.02)
     assert fit.gain[0] > 1.2
     assert fit.gain[1] < 1.2
-    rest = torch.from_numpy(without_drift(truth.double().numpy(), np.arange(900), 25.0).mean(axis=0)).float()
+    rest = torch.from_numpy(detrend(truth.double().numpy(), np.arange(900), 25.0).mean(axis=0)).float()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lips, "LARGEST_GAIN", 1.0)
         plain = fit_lip_predictor(windows, truth, torch.arange(len(windows)), 25.0)
@@ -57,7 +57,7 @@ def test_a_shape_that_was_heard_keeps_the_tracked_opening() -> None:
     windows, generator = made_up_speech(200)
     tracked = torch.from_numpy(generator.standard_normal((200, 3))).float()
     fit = fit_lip_predictor(windows, tracked, torch.arange(200), 25.0)
-    heard = fit.shape_heard(tracked)
+    heard = fit.with_tracked_opening(tracked)
     assert torch.equal(heard[:, 0], tracked[:, 0])
     assert torch.equal(heard[:, 1:], fit.out_of_fold[:, 1:])
     assert (heard[:, 1:] - tracked[:, 1:]).abs().max() > 0.5, "no sound tells this noise"
@@ -143,7 +143,7 @@ def test_a_mouth_that_no_line_describes_is_followed_better_than_by_lines_alone()
     windows, _ = made_up_speech(900, width=2, steps=4)
     truth = windows[:, :1, 1].abs()
     fit = fit_lip_predictor(windows, truth, torch.arange(len(windows)), 25.0)
-    wanted = without_drift(truth.double().numpy(), np.arange(900), 25.0)
+    wanted = detrend(truth.double().numpy(), np.arange(900), 25.0)
     linear = halves(fit.predictor, windows)[0].numpy()[:, 0]
     assert abs(np.corrcoef(linear, wanted[:, 0])[0, 1]) < 0.3
     assert fit.correlation[0] > 0.7

@@ -13,7 +13,7 @@ from loquent.data.clip import Clip, write_info
 from loquent.data.frame_store import FrameStore
 from loquent.devices import device_name
 from loquent.errors import ClipError, DivergenceError, InputError
-from loquent.face.expression import without_drift
+from loquent.face.expression import detrend_shape
 from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.media.images import read_image
 from loquent.portrait import Portrait
@@ -78,14 +78,47 @@ def test_minutes_that_sufficed_for_few_steps_are_told(clip: Clip, minutes: float
     assert note is None if told is None else note is not None and note.endswith(told)
 
 
-def test_lips_at_rest_are_a_little_more_than_the_mean_of_the_most_closed(clip: Clip, tmp_path: Path) -> None:
+def test_lips_at_rest_are_the_mean_of_the_most_closed(clip: Clip, tmp_path: Path) -> None:
     portrait = train(clip, tmp_path / "x.portrait", small(QUICK, 1))
     n = clip.info.n_train
-    shapes = without_drift(clip.track.expression[:n].double().numpy(), clip.track.frame_ids[:n].numpy(), clip.info.fps)
-    most_closed = [shape for shape in shapes if shape[0] <= np.quantile(shapes[:, 0], 0.1)]
+    shapes = detrend_shape(clip.track.expression[:n].numpy(), clip.track.frame_ids[:n].numpy(), clip.info.fps)
+    tracked = clip.track.expression[:n, 0].numpy()
+    most_closed = shapes[tracked <= np.quantile(tracked, 0.1)]
     assert 0 < len(most_closed) < n / 4
     assert portrait.rest is not None
-    np.testing.assert_allclose(portrait.rest.numpy(), 1.25 * np.mean(most_closed, axis=0), atol=1e-5)
+    np.testing.assert_allclose(portrait.rest.numpy(), most_closed.mean(axis=0), atol=1e-5)
+    assert tracked.min() <= float(portrait.rest[0]) < np.quantile(tracked, 0.1), "as closed as heads were taught"
+
+
+def test_heads_learn_the_tracked_opening_and_other_motion_without_drift(
+    clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[torch.Tensor, torch.Tensor | None]] = []
+
+    class Watched(HeadTrainer):
+        def __init__(self, *arguments: Any) -> None:
+            seen.append((arguments[3], arguments[4]))
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(training, "HeadTrainer", Watched)
+    n = clip.info.n_train
+    changed = clip.track.expression.clone()
+    changed[n:] += 5
+    other = replace(clip, track=replace(clip.track, expression=changed))
+    train(clip, tmp_path / "x.portrait", small(QUICK, 1))
+    train(other, tmp_path / "y.portrait", small(QUICK, 1))
+    (inputs, predicted), (other_inputs, other_predicted) = seen
+    track = clip.track.expression[:n]
+    assert predicted is not None
+    assert other_predicted is not None
+    assert torch.equal(inputs[:, 0], track[:, 0])
+    assert torch.equal(predicted[:, 0], track[:, 0]), "no frame is told of an opening that it does not show"
+    steady = detrend_shape(track.numpy(), clip.track.frame_ids[:n].numpy(), clip.info.fps)
+    np.testing.assert_allclose(inputs.numpy(), steady, atol=1e-6)
+    assert (inputs[:, 1:] - track[:, 1:]).abs().max() > 0.1
+    assert (predicted[:, 1:] - inputs[:, 1:]).abs().max() > 0.1, "the rest as sound foretells it"
+    assert torch.equal(inputs, other_inputs), "held-out frames do not reach training, not even as drift"
+    assert torch.equal(predicted, other_predicted)
 
 
 def test_a_trained_portrait_lies_whole_on_the_device_it_was_trained_on(

@@ -56,8 +56,8 @@ def evaluate(
         settings: head = the rendered head over the real torso and background, as in the papers; full = all rendered; nothing =
             both, or with --drive the head.
         shuffle_sound: measure also with the sound shuffled in time: lips that follow the sound must then score worse.
-        tracked_lips: measure also with the lips that were tracked on these frames: what the head could do if the sound told
-            it all.
+        tracked_lips: measure also with the lips that were tracked on these frames, but for slow drift: what the head could
+            do if the sound told it all that training showed it.
         landmarks: move the lips by this file (GeneFace's aud_idexp.npy of this film) instead of the sound.
         device: cpu, cuda, or auto for the best there is.
     """

@@ -83,8 +83,8 @@ def evaluate(
         sheet: write a contact sheet there (``.png`` or ``.jpg``).
         shuffle_sound: measure the first setting also with the sound shuffled in time, which should ruin the lips; left out
             where the sound does not move them.
-        tracked_lips: measure the first setting also with the lips that were tracked on these frames: what the head could do if
-            the sound told it all.
+        tracked_lips: measure the first setting also with the lips that were tracked on these frames, but for slow drift: what
+            the head could do if the sound told it all that training showed it.
         landmarks: move the lips by these, of every frame of the film's timeline, instead of the sound.
         most_frames: measure no more held-out frames than this, evenly spread, for methods that take minutes a picture. How lips
             move cannot be told from single frames, so such figures are left out.

@@ -21,7 +21,7 @@ from loquent.data.sampling import rectangles
 from loquent.errors import InputError
 from loquent.evaluation.scores import MOUTH_MARGIN, Timeline, TrueFrame
 from loquent.evaluation.silence import silent_frames
-from loquent.face.expression import steadied
+from loquent.face.expression import detrend_shape
 from loquent.face.indices import OUTER_LIPS
 from loquent.face.surface import points_in_camera
 from loquent.geometry.cameras import Camera
@@ -162,14 +162,14 @@ def tracked_conditions(
     portrait: Portrait, clip: Clip, *, frames: Sequence[int] | None = None
 ) -> Float[Tensor, "frames width"]:
     """What moves the lips of the held-out or other `frames` as they were tracked on these very frames, less the drift that
-    heads are not trained on (`loquent.face.expression.steadied`).
+    heads are not trained on (`loquent.face.expression.detrend_shape`).
 
     Raises:
         InputError: the head hears the sound itself, or was trained on landmarks that Loquent does not measure.
     """
     if portrait.head.inputs == "landmarks":
         return landmark_conditions(portrait, clip, frames=frames)
-    expression = steadied(clip.track.expression.numpy(), clip.track.frame_ids.numpy(), clip.info.fps)
+    expression = detrend_shape(clip.track.expression.numpy(), clip.track.frame_ids.numpy(), clip.info.fps)
     chosen = list(clip.held_out_frames if frames is None else frames)
     return portrait.expression_conditions(torch.from_numpy(expression).float()[chosen])
 

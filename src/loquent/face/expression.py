@@ -96,21 +96,23 @@ class ExpressionBasis:
         return np.column_stack([opening, rest @ self.components[1:].T / lengths])
 
 
-def steadied(
+def detrend_shape(
     expression: Float[np.ndarray, "frames coefficients"], frame_ids: Int[np.ndarray, "frames"], fps: float
 ) -> Float[np.ndarray, "frames coefficients"]:
-    """Coefficients as a head is moved by them: without drift, but for the opening, which is what the picture shows.
+    """Coefficients as a head is moved by them, in standard deviations on the training frames: the first, the opening, as it
+    was tracked, because it must match the picture; the others without drift.
 
-    `frame_ids` as for :func:`without_drift`. Drift goes with posture: a head that is told of it learns which mouth belongs to
+    `frame_ids` as for :func:`detrend`. Drift goes with posture: a head that is told of it learns which mouth belongs to
     which pose, and no sound will ever say it.
     """
-    return np.column_stack([expression[:, :1], without_drift(expression[:, 1:], frame_ids, fps)])
+    return np.column_stack([expression[:, :1], detrend(expression[:, 1:], frame_ids, fps)])
 
 
-def without_drift(
+def detrend(
     signal: Float[np.ndarray, "frames *values"], frame_ids: Int[np.ndarray, "frames"], fps: float
 ) -> Float[np.ndarray, "frames *values"]:
-    """A signal less its smoothed self: what is left is too fast for posture.
+    """A signal less its smoothed self: what is left is too fast for posture. For what trains; curves that are compared with
+    one another are cut more steeply (`loquent.face.lips.high_pass`).
 
     `frame_ids` are the frames' places on the timeline, ascending; those that were dropped do not count in the smoothing.
     """
@@ -129,4 +131,4 @@ def _mouth(points_px: np.ndarray, face: np.ndarray) -> np.ndarray:
     return np.asarray(shapes.reshape(len(points_px), -1))
 
 
-__all__ = ["POINTS", "ExpressionBasis", "steadied", "without_drift"]
+__all__ = ["POINTS", "ExpressionBasis", "detrend", "detrend_shape"]

@@ -41,7 +41,7 @@ def fill_gaps(signal: Float[np.ndarray, "frames"]) -> Float[np.ndarray, "frames"
 
 
 def high_pass(signal: Float[np.ndarray, "frames"], fps: float, cutoff_hz: float = 0.5) -> Float[np.ndarray, "frames"]:
-    """Take slow drift (posture, tracking) out of a signal without shifting it in time.
+    """Take slow drift (posture, tracking) out of a signal without shifting it in time, before it is compared with another.
 
     A Butterworth filter of second order run forwards and backwards; gaps (NaN) are bridged for the filter and stay NaN.
 

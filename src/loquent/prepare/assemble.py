@@ -13,7 +13,7 @@ from loquent.prepare.ingest import first_look, read_survey
 from loquent.prepare.judge import Evidence, judge
 from loquent.prepare.picture_steps import PICTURE_QUALITY, read_picture_quality
 from loquent.prepare.pipeline import SOURCE, Step, Workplace
-from loquent.prepare.sound import OFFSET, read_sound_offset
+from loquent.prepare.sound import OFFSET, RECORDED, read_recorded, read_sound_offset
 from loquent.prepare.sound_quality import measure_sound
 from loquent.prepare.track import TRACK, TRACK_FIGURES, read_track_tensors
 from loquent.storage import file_digest
@@ -21,7 +21,16 @@ from loquent.storage import file_digest
 
 def assemble_step(size: int, start_s: float, end_s: float | None, speech_kind: str) -> Step:
     """Write clip.json and track.safetensors."""
-    measured = (SOURCE, "measured/survey.json", "measured/crop.json", TRACK, TRACK_FIGURES, OFFSET, PICTURE_QUALITY)
+    measured = (
+        SOURCE,
+        "measured/survey.json",
+        "measured/crop.json",
+        TRACK,
+        TRACK_FIGURES,
+        OFFSET,
+        RECORDED,
+        PICTURE_QUALITY,
+    )
     contents = (
         "frames",
         "mattes",
@@ -71,12 +80,14 @@ def _assemble(work: Workplace) -> None:
 def _findings(work: Workplace) -> tuple[Finding, ...]:
     """The same judgement that `doctor` gives, on the whole video."""
     track = read_track_tensors(work.input(TRACK))
-    look = first_look(work.input(SOURCE), read_survey(work), work.parameters["start_s"], work.parameters["end_s"])
+    survey = read_survey(work)
+    look = first_look(work.input(SOURCE), survey, work.parameters["start_s"], work.parameters["end_s"])
     evidence = Evidence(
         frame_ids=track["frame_ids"],
         landmarks_px=track["landmarks_px"],
         pictures=read_picture_quality(work.input(PICTURE_QUALITY)),
         sound=measure_sound(read_waveform(work.input("sound.wav"))),
         offset=read_sound_offset(work.input(OFFSET)),
+        n_unheard=survey.n_frames - len(read_recorded(work.input(RECORDED))),
     )
     return judge(look, evidence)

@@ -15,13 +15,13 @@ from loquent.media.rates import FPS, SAMPLE_RATE_HZ
 from loquent.media.timing import frame_timing
 from loquent.prepare.ingest import check_part, first_look, timeline
 from loquent.prepare.judge import Evidence, expected_quality, judge, judge_look, usable_frames_finding, worst
+from loquent.prepare.landmarks import usable_frames
 from loquent.prepare.picture_quality import measure_pictures, spread
 from loquent.prepare.pipeline import check_source
-from loquent.prepare.sound import shifted
+from loquent.prepare.sound import recorded_frames, shifted
 from loquent.prepare.sound_offset import measure_sound_offset
 from loquent.prepare.sound_quality import measure_sound
 from loquent.prepare.survey import Crop, choose_crop, main_face, survey_frames
-from loquent.prepare.track import usable_frames
 
 MAX_EXAMINED_S = 60.0
 """Of a longer video the middle minute is examined: starts are often titles and settling down."""
@@ -64,16 +64,25 @@ def examine(video: Path, *, start_s: float = 0.0, end_s: float | None = None) ->
     if finding.verdict == "no-go":
         return (*findings, finding, expected_quality((*findings, finding)))
 
-    points = landmarks.points_px[usable]
-    whole = read_waveform(video)
+    points, whole = landmarks.points_px[usable], read_waveform(video)
     waveform = shifted(whole, look.start_s, round(survey.n_frames * SAMPLE_RATE_HZ / FPS))
+    offset = measure_sound_offset(lip_opening(points), lip_width(points), usable, waveform)
+    recorded = recorded_frames(len(whole), look.start_s + offset.applied_s, survey.n_frames)
+    usable = usable[(usable >= recorded.start) & (usable < recorded.stop)]
+    n_unheard = survey.n_frames - len(recorded)
+    finding = usable_frames_finding(len(usable), survey.n_frames, n_unheard)
+    if finding.verdict == "no-go":
+        return (*findings, finding, expected_quality((*findings, finding)))
+
+    points = landmarks.points_px[usable]
     samples = [i for i, frame_id in enumerate(usable.tolist()) if frame_id in kept]
     evidence = Evidence(
         frame_ids=usable,
         landmarks_px=points,
         pictures=measure_pictures(lambda i: kept[int(usable[i])], points, samples),
         sound=measure_sound(waveform),
-        offset=measure_sound_offset(lip_opening(points), lip_width(points), usable, waveform),
+        offset=offset,
+        n_unheard=n_unheard,
     )
     return judge(look, evidence)
 

@@ -58,6 +58,8 @@ class Evidence:
     pictures: PictureQuality
     sound: SoundQuality
     offset: SoundOffset
+    n_unheard: int
+    """Frames of the examined part whose sound was not recorded; not usable."""
 
 
 def judge_look(look: Look) -> tuple[Finding, ...]:
@@ -67,7 +69,7 @@ def judge_look(look: Look) -> tuple[Finding, ...]:
 
 def judge(look: Look, evidence: Evidence) -> tuple[Finding, ...]:
     """All findings, and at the end what can be expected of the portrait."""
-    usable = usable_frames_finding(len(evidence.frame_ids), look.survey.n_frames)
+    usable = usable_frames_finding(len(evidence.frame_ids), look.survey.n_frames, evidence.n_unheard)
     findings = (*judge_look(look), usable, _cuts(look, evidence), *(rule(evidence) for rule in RULES))
     return (*findings, expected_quality(findings))
 
@@ -173,16 +175,21 @@ def _sound_present(look: Look) -> Finding:
     return Finding("sound", f"{look.info.sample_rate_hz} Hz {kind}", "go")
 
 
-def usable_frames_finding(n_usable: int, n_frames: int) -> Finding:
-    """How many frames show the whole face of the main person."""
+def usable_frames_finding(n_usable: int, n_frames: int, n_unheard: int = 0) -> Finding:
+    """How many frames show the whole face of the main person and have their sound; `n_unheard` of all have none."""
     share = n_usable / max(1, n_frames)
-    figure = f"{100 * share:.1f} % ({n_usable} of {n_frames})"
+    unheard = f", {n_unheard} without sound" if n_unheard else ""
+    figure = f"{100 * share:.1f} % ({n_usable} of {n_frames}{unheard})"
+    if (share < 0.3 or n_usable < MIN_FRAMES) and n_unheard > n_frames / 2:
+        message = "Most frames have no sound, from which lips could be learned."
+        cure = "Give a video whose sound lasts as long as its picture, or choose the part with sound with --start-s/--end-s."
+        return Finding("usable frames", figure, "no-go", message, cure)
     if share < 0.3 or n_usable < MIN_FRAMES:
         message = "Too few frames show a whole face."
         cure = "Give a video in which one person faces the camera, or choose a part with --start-s/--end-s."
         return Finding("usable frames", figure, "no-go", message, cure)
-    message = "The other frames are left out; their sound is not learned from."
-    cure = "Choose the part with the face with --start-s/--end-s."
+    message = "The other frames are left out and not learned from."
+    cure = "Choose the part with face and sound with --start-s/--end-s."
     return _warn_if(share < 0.95, "usable frames", figure, message, cure)
 
 

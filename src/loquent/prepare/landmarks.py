@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 from safetensors.numpy import load_file, save
 
 from loquent.face.landmarks import LandmarkTrack, detect_all
@@ -55,3 +55,16 @@ def read_landmarks(path: Path) -> LandmarkTrack:
     """The landmarks as the step stored them."""
     tensors = load_file(path)
     return LandmarkTrack(tensors["points_px"], tensors["n_faces"], tensors.get("blendshapes"))
+
+
+def usable_frames(landmarks: LandmarkTrack, size: int) -> Bool[np.ndarray, "frames"]:
+    """Which frames show the whole face: found, inside the picture, and about as large as in the rest of the clip."""
+    points = landmarks.points_px[..., :2]
+    low, high = points.min(axis=1), points.max(axis=1)
+    face_px = (high - low).max(axis=1)
+    found = landmarks.found
+    if not found.any():
+        return found
+    inside = ((low > -0.02 * size) & (high < 1.02 * size)).all(axis=1)
+    typical_px = float(np.median(face_px[found]))
+    return np.asarray(found & inside & (face_px > typical_px / 1.8) & (face_px < typical_px * 1.8))

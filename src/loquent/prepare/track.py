@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool
 from safetensors.numpy import load_file, save
 
 from loquent.data.clip import default_train_count
@@ -18,8 +17,9 @@ from loquent.geometry.rotations import head_angles_deg
 from loquent.media.images import read_image
 from loquent.prepare.ingest import refuse
 from loquent.prepare.judge import mouth_range, usable_frames_finding
-from loquent.prepare.landmarks import LANDMARKS, read_frame_ids, read_landmarks
+from loquent.prepare.landmarks import LANDMARKS, read_frame_ids, read_landmarks, usable_frames
 from loquent.prepare.pipeline import SOURCE, Step, Workplace
+from loquent.prepare.sound import RECORDED, read_recorded
 from loquent.storage import write_bytes, write_json
 
 TRACK = "measured/track.safetensors"
@@ -27,31 +27,20 @@ TRACK_FIGURES = "measured/track_figures.json"
 
 
 def track_step(size: int, focal_px: float | None) -> Step:
-    """Head pose, blink, brows and mouth shape of every usable frame."""
+    """Head pose, blink, brows and mouth shape of every usable frame: it shows the whole face, and its sound was recorded."""
     parameters = {"size": size, "focal_px": focal_px or prior_focal(size, size)}
-    inputs, outputs = (SOURCE, "frames", LANDMARKS), (TRACK, TRACK_FIGURES)
-    return Step("track", "Measuring head pose, eyes, mouth", _measure, inputs, outputs, 3, parameters, 25.0)
-
-
-def usable_frames(landmarks: LandmarkTrack, size: int) -> Bool[np.ndarray, "frames"]:
-    """Which frames show the whole face: found, inside the picture, and about as large as in the rest of the clip."""
-    points = landmarks.points_px[..., :2]
-    low, high = points.min(axis=1), points.max(axis=1)
-    face_px = (high - low).max(axis=1)
-    found = landmarks.found
-    if not found.any():
-        return found
-    inside = ((low > -0.02 * size) & (high < 1.02 * size)).all(axis=1)
-    typical_px = float(np.median(face_px[found]))
-    return np.asarray(found & inside & (face_px > typical_px / 1.8) & (face_px < typical_px * 1.8))
+    inputs, outputs = (SOURCE, "frames", LANDMARKS, RECORDED), (TRACK, TRACK_FIGURES)
+    return Step("track", "Measuring head pose, eyes, mouth", _measure, inputs, outputs, 4, parameters, 25.0)
 
 
 def _measure(work: Workplace) -> None:
     landmarks = read_landmarks(work.input(LANDMARKS))
     size, focal_px = work.parameters["size"], work.parameters["focal_px"]
-    usable = usable_frames(landmarks, size)
-    refuse([usable_frames_finding(int(usable.sum()), len(usable))], work.input(SOURCE))
-    frame_ids = np.array(read_frame_ids(work.input("frames")), np.int64)[usable]
+    ids, recorded = np.array(read_frame_ids(work.input("frames")), np.int64), read_recorded(work.input(RECORDED))
+    is_heard = (ids >= recorded.start) & (ids < recorded.stop)
+    usable = usable_frames(landmarks, size) & is_heard
+    refuse([usable_frames_finding(int(usable.sum()), len(usable), int((~is_heard).sum()))], work.input(SOURCE))
+    frame_ids = ids[usable]
     points = landmarks.points_px[usable]
     refuse([mouth_range(points)], work.input(SOURCE))
     blendshapes = None if landmarks.blendshapes is None else landmarks.blendshapes[usable]

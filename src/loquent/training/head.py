@@ -54,8 +54,8 @@ class HeadTrainer(Learner[HeadField, VisibilityGrid | OccupancyGrid]):
         seed: int,
     ) -> None:
         """`inputs` are the lips' conditions of the store's frames: audio windows [frames, 8, width, 16], expression
-        coefficients [frames, coefficients], or windows of landmarks [frames, 5, points, 3]; `predicted` are those that sound
-        alone would give."""
+        coefficients [frames, coefficients], or windows of landmarks [frames, 5, points, 3]; `predicted` stand in
+        for them in the stages' share of frames (`loquent.training.lips.LipFit.with_tracked_opening`)."""
         self.store = store
         self.camera = clip.camera
         self.preset = preset

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from loquent.errors import InputError
-from loquent.face.expression import without_drift
+from loquent.face.expression import detrend
 from loquent.nn.landmark_generator import (
     BOTH_SIDES,
     LandmarkMotions,
@@ -97,7 +97,7 @@ def principal_motions(
             f"it got {len(landmarks)} frames. Leave frames without a face out, or use a longer video."
         )
     shapes = landmarks.double().flatten(1).numpy()
-    moved = without_drift(shapes - shapes.mean(axis=0), frame_ids.numpy(), fps)
+    moved = detrend(shapes - shapes.mean(axis=0), frame_ids.numpy(), fps)
     _, _, directions = np.linalg.svd(moved, full_matrices=False)
     directions = directions[:n_motions]
     largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=1, keepdims=True), axis=1)

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from loquent.face.expression import without_drift
+from loquent.face.expression import detrend
 from loquent.face.lips import correlation
 from loquent.nn.lip_predictor import LipPredictor, likenesses
 
@@ -37,7 +37,7 @@ class LipFit:
     """Its motion is enlarged, see `gain`."""
     out_of_fold: Float[Tensor, "frames coefficients"]
     """Prediction for each training frame by a predictor that never saw its neighbourhood; not enlarged, so that a field
-    which learns from it keeps the lips' true size."""
+    which learns from it (but for the opening: :meth:`with_tracked_opening`) keeps the lips' true size."""
     correlation: tuple[float, ...]
     """Out-of-fold correlation of each coefficient, drift removed."""
     gain: tuple[float, ...]
@@ -45,11 +45,13 @@ class LipFit:
     do, the less the less is known, and people see that. A prediction with a share s of the real motion and a correlation r is
     brought to the share s^(1 - r): to all of it where it is right, to no more than it has where it is noise."""
 
-    def shape_heard(self, expression: Float[Tensor, "frames coefficients"]) -> Float[Tensor, "frames coefficients"]:
-        """Training frames with the opening that was tracked, and all else out of fold as the sound foretells it.
+    def with_tracked_opening(
+        self, expression: Float[Tensor, "frames coefficients"]
+    ) -> Float[Tensor, "frames coefficients"]:
+        """Training frames with the opening of `expression`, which was tracked, and all else out of fold.
 
         A field that learns from it makes do with an approximate mouth, but opens it as far as it is told to: where it was told
-        of the wrong opening in training, it learned to heed it less, and to keep lips shut at half an opening.
+        of the wrong opening in training, it learned to heed it less, and kept lips shut at a third of an opening.
         """
         return torch.cat([expression[:, :1], self.out_of_fold[:, 1:]], dim=1)
 
@@ -69,7 +71,7 @@ def fit_lip_predictor(
     where it faked correlations of 0.8. Every coefficient gets the ridge strength with the smallest cross-validated error,
     folds being contiguous in time.
     """
-    wanted = without_drift(expression.double().numpy(), frame_ids.numpy(), fps)
+    wanted = detrend(expression.double().numpy(), frame_ids.numpy(), fps)
     pieces = torch.split(windows.double(), list(parts or [windows.shape[1]]), dim=1)
     descriptions = [piece.flatten(1).numpy() for piece in pieces]
     fits = [_fit_linear(inputs, wanted, STRENGTHS) for inputs in descriptions]

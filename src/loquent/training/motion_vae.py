@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from loquent.face.expression import without_drift
+from loquent.face.expression import detrend
 from loquent.nn.landmarks import at_every_moment
 from loquent.nn.motion_vae import STRIDE, MotionVae, MotionVaeConfig
 from loquent.speech.windows import STEPS_PER_FRAME
@@ -73,7 +73,7 @@ def fit_motion_vae(
         torch.manual_seed(seed)
         vae = MotionVae(sizes)
         vae.motions = motions
-        curves = without_drift(motions.coefficients(landmarks).double().numpy(), frame_ids.numpy(), fps)
+        curves = detrend(motions.coefficients(landmarks).double().numpy(), frame_ids.numpy(), fps)
         coefficients = torch.from_numpy(curves).float()
         vae.motion_scale.fill_(max(float(curves.std()), 1e-9))
         _set_speech_range(vae, features, frame_ids)

@@ -73,7 +73,8 @@ class HeadStageConfig:
     """Half width of the uniform noise on the eye condition (SPEC 1.5)."""
     predicted: float = 0.0
     """Share of frames whose expression, but for the opening, is predicted from the sound, by a predictor that never saw them,
-    instead of tracked: so the field learns what to show when only sound speaks (`loquent.training.lips.LipFit.shape_heard`)."""
+    instead of tracked: so the field learns what to show when only sound speaks
+    (`loquent.training.lips.LipFit.with_tracked_opening`)."""
     condition_noise: float = 0.0
     """Standard deviation of noise on expression coefficients or landmarks, in their own units."""
 

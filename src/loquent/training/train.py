@@ -14,7 +14,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -25,7 +24,7 @@ from loquent.data.clip import Clip
 from loquent.data.frame_store import FrameStore, spread_frames
 from loquent.devices import device_name, find_device
 from loquent.errors import ClipError, InputError, OutputError
-from loquent.face.expression import steadied, without_drift
+from loquent.face.expression import detrend_shape
 from loquent.fields.kinds import head_for_new_frames, make_head, make_torso, torso_for_new_frames
 from loquent.fields.torso_follow import TorsoFollow
 from loquent.motion import Motion
@@ -54,9 +53,8 @@ CLOSING_S = 4.0
 """Seconds of a time budget kept for writing the portrait."""
 CLOSED_SHARE = 0.1
 """Share of the training frames, those with the smallest openings, whose mean is the shape of closed lips."""
-SHUT = 1.25
-"""Expression coefficients of lips at rest, as a multiple of that mean: a field draws the seam between lips softly, and told of
-the mean alone it left them open by a tenth of a person's range (docs/results.md, silence)."""
+REVISION = 2
+"""Counts the changes of training itself: a run that an earlier one began cannot go on under another."""
 FEW_STEPS = 500
 """Steps of head training below which a head is soft and its lips may hardly open: after 271 the lips of the demo's actor moved
 by a quarter of the real motion, after 735 by all of it (docs/results.md)."""
@@ -211,13 +209,15 @@ class _Run:
         return frame_contexts(self.clip.speech_features(), self.clip.track.frame_ids[list(frames)])
 
     def _predicted(self) -> Float[Tensor, "frames ..."] | None:
-        """What stands in for them now and then: see `LipFit.shape_heard`."""
-        return self.lips.shape_heard(self._expression())[list(self.frames)] if self.lips is not None else None
+        """What stands in for them now and then: see `LipFit.with_tracked_opening`."""
+        return self.lips.with_tracked_opening(self._expression())[list(self.frames)] if self.lips is not None else None
 
     def _expression(self) -> Float[Tensor, "frames coefficients"]:
         """Tracked coefficients of the training frames, as the head learns from them."""
         track, train_part = self.clip.track, slice(0, self.clip.info.n_train)
-        steady = steadied(track.expression[train_part].numpy(), track.frame_ids[train_part].numpy(), self.clip.info.fps)
+        steady = detrend_shape(
+            track.expression[train_part].numpy(), track.frame_ids[train_part].numpy(), self.clip.info.fps
+        )
         return torch.from_numpy(steady).float()
 
     def _input_sizes(self) -> dict[str, int]:
@@ -284,7 +284,10 @@ class _Run:
 
     @torch.no_grad()
     def _condition(self, head: HeadTrainer, frames: Sequence[int]) -> Float[Tensor, "frames condition_width"]:
-        """What a torso is told of the lips: as in a film, what the sound alone gives, where the head is moved by expression."""
+        """What a torso is told of the lips: as in a film, what the sound alone gives, where the head is moved by expression.
+
+        The opening, too: such a torso listens, but draws no lips.
+        """
         heard = self._head_inputs(frames) if self.lips is None else self.lips.out_of_fold[list(frames)]
         return head.field.encode(heard.to(self.device))
 
@@ -349,17 +352,13 @@ class _Run:
         return {first if i == 0 else f"motion {i + 1}": round(r, 3) for i, r in enumerate(values)}
 
     def _rest(self) -> Tensor | None:
-        """What brings the lips to rest: on average over the training frames whose lips are closed most, and a little beyond."""
+        """What brings the lips to rest: what moves them on average over the training frames in which they are closed most."""
         if self.lips is None and self.landmarks is None:
             return None
-        track, train_part = self.clip.track, slice(0, self.clip.info.n_train)
-        shapes = without_drift(
-            track.expression[train_part].double().numpy(), track.frame_ids[train_part].numpy(), self.clip.info.fps
-        )
-        closed = torch.from_numpy(shapes[:, 0] <= np.quantile(shapes[:, 0], CLOSED_SHARE))
-        if self.landmarks is not None:
-            return self.landmarks.landmarks[closed].mean(dim=0)
-        return SHUT * torch.from_numpy(shapes).float()[closed].mean(dim=0)
+        expression = self._expression()
+        closed = expression[:, 0] <= torch.quantile(expression[:, 0], CLOSED_SHARE)
+        inputs = expression if self.landmarks is None else self.landmarks.landmarks
+        return inputs[closed].mean(dim=0)
 
     def _code(self, codes: Tensor, frames: Sequence[int]) -> Float[Tensor, "code_width"]:
         """The appearance code for new frames, from those of the frames that trained."""
@@ -369,6 +368,7 @@ class _Run:
         """What tells this run from others, as JSON values."""
         facts = {
             "loquent": __version__,
+            "revision": REVISION,
             "clip": str(self.clip.folder.resolve()),
             **{name: file_digest(self.clip.folder / name) for name in ("clip.json", "track.safetensors")},
             "preset": asdict(self.preset),
