@@ -76,7 +76,7 @@ def driven_row(
         silence_opening=None if silence is None else silence / person.wide,
         widest=float(np.percentile(known, WIDE_PERCENTILE)) / person.wide if known.size else None,
         outside=person.share_outside(opening),
-        usual=lip_sync(opening, usual_opening(spoken.segments, len(points), FPS), np.arange(len(points)), FPS),
+        usual=lip_sync(opening, usual_opening(spoken.segments, len(points)), np.arange(len(points)), FPS),
     )
 
 

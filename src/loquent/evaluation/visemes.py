@@ -9,14 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float
-from scipy.ndimage import gaussian_filter1d
 from scipy.stats import spearmanr
 
 from loquent.evaluation.lip_sync import APART_S, LEAST_FRAMES, LEAST_SHIFTS
+from loquent.media.rates import FPS
 from loquent.speech.articulation import CLOSE_VOWELS, LIP_SHAPES, OPEN_VOWELS
 from loquent.speech.phones import Segment
 from loquent.speech.phonetic_net import CLASSES
+from loquent.speech.usual_lips import usual_lips
+from loquent.speech.windows import STEPS_PER_FRAME
 
 REST_PERCENTILE, WIDE_PERCENTILE = 5.0, 95.0
 OUTER_PERCENTILES = (1.0, 99.0)
@@ -25,9 +28,8 @@ QUARTER = 0.25
 few more, and as shut in the lowest quarter of the person's range."""
 TOLERANCE_FRAMES = 1
 """A closure may be this much earlier or later than its phone."""
-GLIDE_S = 0.032
-"""Standard deviation of the blur between one phone's lips and the next one's."""
-_FINE_HZ = 200
+_PARTS = 4
+"""Parts of a step of 0.02 s, so that a phone which fills a step in part counts in part."""
 _ALIKE = 1e-9
 LEAST_PHONES = 3
 """Fewer phones of a kind than this say nothing."""
@@ -144,16 +146,20 @@ def visemes(opening: Float[np.ndarray, "frames"], segments: Sequence[Segment], p
     )
 
 
-def usual_opening(segments: Sequence[Segment], n_frames: int, fps: float) -> Float[np.ndarray, "frames"]:
-    """How far anybody's lips would be open at each frame (`LIP_SHAPES`), blurred as lips glide from phone to phone.
+def usual_opening(segments: Sequence[Segment], n_frames: int) -> Float[np.ndarray, "frames"]:
+    """How far anybody's lips would be open at each frame of 25 a second (`loquent.speech.usual_lips`).
 
     Only its course means something, not its size. Where no phone is known lips count as silent.
     """
-    fine = round(_FINE_HZ / fps)
-    wanted = np.full(n_frames * fine, LIP_SHAPES["silence"][0])
+    shares = np.zeros((n_frames * STEPS_PER_FRAME * _PARTS, len(CLASSES)), np.float32)
+    shares[:, CLASSES.index("silence")] = 1
+    parts_hz = FPS * STEPS_PER_FRAME * _PARTS
     for item in segments:
-        wanted[round(item.start_s * fps * fine) : round(item.end_s * fps * fine)] = LIP_SHAPES[item.name][0]
-    return np.asarray(gaussian_filter1d(wanted, GLIDE_S * fps * fine, mode="nearest")[::fine])
+        spoken = slice(round(item.start_s * parts_hz), round(item.end_s * parts_hz))
+        shares[spoken] = 0
+        shares[spoken, CLASSES.index(item.name)] = 1
+    steps = shares.reshape(n_frames * STEPS_PER_FRAME, _PARTS, len(CLASSES)).mean(axis=1)
+    return usual_lips(torch.from_numpy(steps)[None])[0, 0, ::STEPS_PER_FRAME].double().numpy()
 
 
 def _frames(item: Segment, fps: float, tolerance: int, n_frames: int) -> slice:
