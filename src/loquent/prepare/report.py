@@ -8,10 +8,13 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from loquent.data.clip import Clip
+from loquent.data.clip import Clip, ClipInfo
 from loquent.data.findings import Finding
+from loquent.prepare.sound_offset import APPLY_FROM
 from loquent.progress import Progress
 
+SHOWN_S = 0.01
+"""Delays below this are not worth a word."""
 _COLOURS = {"go": "green", "warn": "yellow", "no-go": "bold red"}
 
 
@@ -83,13 +86,15 @@ def print_clip(clip: Clip) -> None:
     """Say what a clip folder holds and what is doubtful about it."""
     info = clip.info
     print_findings(info.findings, only_doubts=True)
-    offset_s = info.sound_offset_s
-    lag = (
-        f"sound moved, it was {abs(offset_s):.2f} s {'late' if offset_s > 0 else 'early'}"
-        if offset_s
-        else "sound left as it was"
-    )
     print(
         f"{clip.folder}: {clip.n_frames} of {info.n_source_frames} frames usable at {info.width}x{info.height}, "
-        f"{info.n_train} of them for training; {lag}. Look at {clip.folder / 'preview.jpg'}."
+        f"{info.n_train} of them for training; {_lag(info)}. Look at {clip.folder / 'preview.jpg'}."
     )
+
+
+def _lag(info: ClipInfo) -> str:
+    """What was done about the delay between lips and sound."""
+    offset_s = info.sound_offset_s
+    if abs(offset_s) >= SHOWN_S:
+        return f"sound moved, it was {abs(offset_s):.2f} s {'late' if offset_s > 0 else 'early'}"
+    return "sound and lips in step" if info.sound_offset_confidence >= APPLY_FROM else "sound left as it was"
