@@ -7,7 +7,7 @@ from torch import Tensor
 from loquent.actor.phones import LABIALS
 from loquent.actor.script import make_script
 from loquent.actor.voice import speak
-from loquent.speech.closures import GLIDE, SURE, meeting
+from loquent.speech.closures import GLIDE, LEAD_STEPS, SURE, meeting
 from loquent.speech.kinds import extract
 from loquent.speech.phonetic_net import CLASSES
 
@@ -25,14 +25,15 @@ def test_lips_meet_as_far_as_a_bilabial_is_sure() -> None:
     features[20:30, BILABIAL] = 0.9
     features[40:50, BILABIAL] = 0.1
     sure = [min(max((p - SURE[0]) / (SURE[1] - SURE[0]), 0.0), 1.0) for p in features[:, BILABIAL].tolist()]
-    padded = [0.0, *sure, 0.0]
-    wanted = torch.tensor([sum(w * padded[j + k] for k, w in enumerate(GLIDE)) for j in range(61)])
+    padded = [0.0, *sure, 0.0, 0.0, 0.0]
+    wanted = torch.tensor([sum(w * padded[j + LEAD_STEPS + k] for k, w in enumerate(GLIDE)) for j in range(61)])
     found = everywhere(features)
     torch.testing.assert_close(found, wanted)
-    assert found[21:29].tolist() == [1.0] * 8
-    assert found[41:49].tolist() == [0.0] * 8
+    assert found[19:27].tolist() == [1.0] * 8, "0.04 s before they are heard"
+    assert found[39:47].tolist() == [0.0] * 8
     some = torch.tensor([30, 0, 60, 19])
     torch.testing.assert_close(meeting("phonetic", features, some), wanted[some])
+    assert meeting("phonetic", features, torch.tensor([60])).tolist() == [0.0], "nothing is heard after the end"
 
 
 def test_features_that_do_not_tell_never_close_lips() -> None:
