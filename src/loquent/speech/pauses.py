@@ -7,13 +7,13 @@ from torch.nn import functional
 
 from loquent.speech.posteriors import posterior
 
-SILENT_SINCE = 5
-"""Steps before each step in which nobody is to have spoken (0.1 s), before the means below. With them lips begin to close a
-little before the last word ends, as lips do, are a third closed at its end and wholly a quarter of a second later."""
-SILENT_UNTIL = range(20, 31)
-"""Steps after each step in which nobody is to speak (0.4 to 0.6 s, before the means): lips begin to part three quarters of a
-second before the next word and are free 0.2 s before it. People breathe then, and take the word's shape: on training frames of
-a public address they are open by 0.44 of their range in the last 0.3 s before a word, by 0.23 from 0.2 to 0.4 s after one."""
+SILENT_SINCE = 2
+"""Steps before each step in which nobody is to have spoken (0.04 s), before the means below. With them lips begin to close
+0.1 s before silence, are half closed as it begins and wholly 0.2 s later."""
+SILENT_UNTIL = range(6)
+"""Steps after each step in which nobody is to speak (0 to 0.1 s, before the means): lips begin to part 0.2 s before the next
+word and are two thirds free as it begins. People part them earlier, to breathe, and often hold them open all through a pause;
+but no sound says when, and a mouth that hangs open in silence is what viewers see (docs/architecture.md: what this costs)."""
 RAMP_STEPS = 8
 """Half width of the means over time (0.16 s): single steps of noise are often taken for a sound, and lips close smoothly."""
 SURE = (0.3, 0.45)
