@@ -53,6 +53,20 @@ def test_what_is_heard_moves_in_full_and_noise_is_not_enlarged() -> None:
     torch.testing.assert_close(fit.predictor(windows) - rest, enlarged, atol=1e-3, rtol=1e-3)
 
 
+def test_only_the_first_coefficients_are_enlarged_where_that_is_asked_for() -> None:
+    windows, generator = made_up_speech(900)
+    noise = torch.from_numpy(generator.standard_normal((900, 2))).float()
+    truth = windows[:, 2, 12:13] + noise
+    every, one, none = (
+        fit_lip_predictor(windows, truth, torch.arange(len(windows)), 25.0, n_enlarged=count) for count in (None, 1, 0)
+    )
+    assert min(every.gain) > 1.2
+    assert one.gain == (every.gain[0], 1.0)
+    assert none.gain == (1.0, 1.0)
+    torch.testing.assert_close(one.predictor(windows)[:, 0], every.predictor(windows)[:, 0])
+    torch.testing.assert_close(one.predictor(windows)[:, 1], none.predictor(windows)[:, 1])
+
+
 def test_a_shape_that_was_heard_keeps_the_tracked_opening() -> None:
     windows, generator = made_up_speech(200)
     tracked = torch.from_numpy(generator.standard_normal((200, 3))).float()

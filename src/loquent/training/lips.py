@@ -62,14 +62,17 @@ def fit_lip_predictor(
     frame_ids: Int[Tensor, "frames"],
     fps: float,
     parts: tuple[int, ...] | None = None,
+    n_enlarged: int | None = None,
 ) -> LipFit:
     """Fit expression coefficients to the sound around each training frame.
 
     `frame_ids` are the frames' places on the timeline of `fps` frames a second; some may have been dropped. `parts` are the
-    widths of the descriptions that `windows` lays side by side; nothing = one. The other arguments hold the training frames
-    only, in time order. Slow drift (posture, tracking) is removed from the coefficients first: it sits in the leading ones,
-    where it faked correlations of 0.8. Every coefficient gets the ridge strength with the smallest cross-validated error,
-    folds being contiguous in time.
+    widths of the descriptions that `windows` lays side by side; nothing = one. The first `n_enlarged` coefficients are enlarged
+    (`LipFit.gain`); nothing = all. The other arguments hold the training frames only, in time order.
+
+    Slow drift (posture, tracking) is removed from the coefficients first: it sits in the leading ones, where it faked
+    correlations of 0.8. Every coefficient gets the ridge strength with the smallest cross-validated error, folds being
+    contiguous in time.
     """
     wanted = detrend(expression.double().numpy(), frame_ids.numpy(), fps)
     pieces = torch.split(windows.double(), list(parts or [windows.shape[1]]), dim=1)
@@ -80,6 +83,8 @@ def fit_lip_predictor(
     out_of_fold = (np.mean(held_out, axis=0) + kernel.out_of_fold) / 2
     correlations = tuple(correlation(a, b) for a, b in zip(out_of_fold.T, wanted.T, strict=True))
     gain = _gain(out_of_fold, wanted, np.array(correlations))
+    if n_enlarged is not None:
+        gain[n_enlarged:] = 1.0
     rest = wanted.mean(axis=0)
     predictor = LipPredictor(
         torch.from_numpy(np.concatenate(means)).float(),
