@@ -27,7 +27,7 @@ from loquent.nn.lip_predictor import STEPS_BEFORE, WINDOW_STEPS, LipPredictor
 from loquent.portrait import Portrait
 from loquent.portrait_file import VERSION
 from loquent.rendering.torso import TorsoOccupancy
-from loquent.speech.kinds import extract, speech_kind
+from loquent.speech.kinds import PARTS, extract, speech_kind
 from loquent.speech.phonetic_net import CLASSES
 from loquent.speech.windows import frame_windows
 from loquent.testing import make_random_portrait, make_tiny_clip
@@ -238,7 +238,9 @@ def test_portraits_from_before_brows_are_read(portrait: Portrait, tmp_path: Path
     change(
         tmp_path / "old.portrait",
         {"version": 3},
-        edit=lambda tensors: tensors.update({"track.eye": tensors["track.eye"][:, 0]}),
+        edit=lambda tensors: tensors.update(
+            {"track.eye": tensors["track.eye"][:, 0].contiguous(), "lips.answers": tensors["lips.answers"][0]}
+        ),
     )
     loaded = Portrait.load(tmp_path / "old.portrait")
     assert torch.equal(loaded.track.eye, old.track.eye)
@@ -246,6 +248,25 @@ def test_portraits_from_before_brows_are_read(portrait: Portrait, tmp_path: Path
     assert torch.equal(loaded.eye_condition(eyes), eyes[:, :1]), "a head without brows passes them over"
     assert torch.equal(portrait.eye_condition(eyes), eyes)
     assert torch.equal(loaded.eyes_and_brows()[:, 1], torch.zeros(len(old.track)))
+
+
+def test_portraits_from_before_descriptions_were_compared_one_by_one_are_read(
+    portrait: Portrait, tmp_path: Path
+) -> None:
+    n_inputs, random = speech_kind(portrait.speech_kind).width * WINDOW_STEPS, torch.Generator().manual_seed(3)
+    made = [
+        torch.rand(*size, generator=random) for size in ((n_inputs,), (2, n_inputs), (2,), (n_inputs,), (5, n_inputs))
+    ]
+    answers = torch.rand(1, 5, 2, generator=random)
+    old = replace(portrait, lips=LipPredictor(*made[:4], made[4].half(), answers))
+    path = tmp_path / "old.portrait"
+    old.save(path)
+    change(path, {"version": 5}, edit=lambda tensors: tensors.update({"lips.answers": tensors["lips.answers"][0]}))
+    loaded = Portrait.load(path).lips
+    assert loaded is not None
+    windows = torch.rand(4, n_inputs // WINDOW_STEPS, WINDOW_STEPS, generator=random)
+    assert old.lips is not None
+    assert torch.equal(loaded(windows), old.lips(windows))
 
 
 def test_no_file_says_how_to_make_one(tmp_path: Path) -> None:
@@ -303,8 +324,9 @@ def test_conditions_follow_the_sound_around_each_frame(clip: Clip, condition: An
 def test_lips_rest_where_nobody_speaks(clip: Clip, tmp_path: Path) -> None:
     portrait = make_random_portrait(clip, condition="expression")
     assert portrait.lips is not None
-    portrait.speech_kind, n_inputs = "mel_phonetic", 82 * WINDOW_STEPS
-    portrait.lips = LipPredictor(torch.zeros(n_inputs), torch.ones(2, n_inputs) / n_inputs, torch.ones(2))
+    portrait.speech_kind, n_inputs = "mel_phonetic", speech_kind("mel_phonetic").width * WINDOW_STEPS
+    parts = PARTS["mel_phonetic"]
+    portrait.lips = LipPredictor(torch.zeros(n_inputs), torch.ones(2, n_inputs) / n_inputs, torch.ones(2), parts=parts)
     portrait.rest = torch.tensor([-2.0, 0.5])
     portrait.save(tmp_path / "rests.portrait")
     loaded = Portrait.load(tmp_path / "rests.portrait")

@@ -26,12 +26,15 @@ from loquent.storage import (
 )
 
 FORMAT = "loquent.portrait"
-VERSION = 5
+VERSION = 6
 _FIRST_LISTENING = 3
 """Earlier portraits that listen hear longer windows."""
 _FIRST_WITH_BROWS = 4
 """1 knew only ER-NeRF's fields, always with a torso; before 4 the eye condition was one number; before 5 lips were predicted by
 linear regressions alone. All of these are read as well."""
+_FIRST_WITH_PARTS = 6
+"""Before, windows of sound were compared as wholes, now each description in them by itself: one description is the same."""
+_ANSWERS = ("lips.answers", "landmarks.predictor.answers")
 _FROM_CLIP: dict[str, TensorKind] = {
     "background": (torch.uint8, ("rows", "columns", 3)),
     "track.world_from_camera": (torch.float32, ("frames", 4, 4)),
@@ -63,6 +66,8 @@ def read_portrait_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     with telling_damage(path):
         if facts["version"] < _FIRST_WITH_BROWS:
             tensors = {**tensors, "track.eye": tensors["track.eye"][:, None]}
+        if facts["version"] < _FIRST_WITH_PARTS:
+            tensors = {name: value[None] if name in _ANSWERS else value for name, value in tensors.items()}
         check_tensors(tensors, _FROM_CLIP)
         check_frame_ids("track.frame_ids", tensors["track.frame_ids"])
         if any(name.startswith("landmark_basis.") for name in tensors):

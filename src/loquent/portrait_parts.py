@@ -28,7 +28,7 @@ from loquent.portrait_file import read_portrait_file, telling_damage, write_port
 from loquent.rendering.cells import pack_bits, unpack_bits
 from loquent.rendering.render import MarchSettings
 from loquent.rendering.torso import TorsoOccupancy
-from loquent.speech.kinds import SpeechKind, speech_kind
+from loquent.speech.kinds import PARTS, SpeechKind, speech_kind
 from loquent.storage import check_tensors
 
 MOST_ROWS = 8192
@@ -156,8 +156,9 @@ def _lips(is_there: bool, tensors: dict[str, Tensor], head: HeadField, kind: Spe
     n_inputs, n_coefficients = WINDOW_STEPS * kind.width, asdict(head.config)["expression_width_in"]
     sizes = {"mean": (n_inputs,), "weight": (n_coefficients, n_inputs), "bias": (n_coefficients,)}
     check_tensors(tensors, {name: (torch.float32, size) for name, size in sizes.items()})
-    found = LipPredictor(**tensors)
-    lips = LipPredictor.empty(n_inputs, n_coefficients, len(found.examples))
+    parts = PARTS.get(kind.name, (1,))
+    found = LipPredictor(**tensors, parts=parts)
+    lips = LipPredictor.empty(n_inputs, n_coefficients, len(found.examples), parts)
     lips.load_state_dict(found.state_dict())
     return lips
 

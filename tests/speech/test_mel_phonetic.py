@@ -1,18 +1,22 @@
-"""The default kind lays log-mel and the phonetic bottleneck side by side."""
+"""The default kind lays log-mel, the phonetic bottleneck and what the phones ask of lips side by side."""
 
 import numpy as np
 import torch
 
 from loquent.speech.kinds import PARTS, extract, speech_kind
+from loquent.speech.usual_lips import lip_claims
 
 
-def test_it_holds_both_kinds_unchanged() -> None:
+def test_it_holds_both_kinds_unchanged_and_the_claims() -> None:
     time = np.arange(16000) / 16000
     sound = (0.3 * np.sin(2 * np.pi * 220 * time) * np.sin(9 * time) ** 2).astype(np.float32)
-    both = extract("mel_phonetic", sound)
-    assert both.shape == (50, speech_kind("mel_phonetic").width)
-    torch.testing.assert_close(both[:, :40], extract("log_mel", sound))
-    torch.testing.assert_close(both[:, 40:], extract("phonetic", sound)[:, 22:])
+    features = extract("mel_phonetic", sound)
+    assert features.shape == (50, speech_kind("mel_phonetic").width)
+    spectra, neck, claims = features.split(PARTS["mel_phonetic"], dim=1)
+    phones = extract("phonetic", sound)
+    torch.testing.assert_close(spectra, extract("log_mel", sound))
+    torch.testing.assert_close(neck, phones[:, 22:])
+    torch.testing.assert_close(claims, lip_claims(phones[:, :22]))
 
 
 def test_its_parts_and_its_delay_are_those_of_the_kinds_in_it() -> None:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from loquent.speech.articulation import LIP_SHAPES
 from loquent.speech.phonetic_net import CLASSES
-from loquent.speech.usual_lips import SHAPES, usual_lips
+from loquent.speech.usual_lips import SHAPES, lip_claims, usual_lips
 
 
 def spoken(within_a: str | None = None) -> Float[Tensor, "1 60 classes"]:
@@ -49,3 +49,12 @@ def test_a_doubtful_sound_counts_as_much_as_it_is_likely() -> None:
     mixture[..., CLASSES.index("a")], mixture[..., CLASSES.index("bilabial")] = 0.8, 0.2
     wanted = (0.8 * 1 * LIP_SHAPES["a"][0] + 0.2 * 5 * LIP_SHAPES["bilabial"][0]) / (0.8 * 1 + 0.2 * 5)
     assert float(usual_lips(mixture)[0, 0, 30]) == pytest.approx(wanted, abs=1e-5)
+
+
+def test_claims_are_shapes_times_dominance_of_each_step_alone() -> None:
+    """Against the sum written out: a vowel claims once, a bilabial five times."""
+    steps = torch.zeros(2, len(CLASSES))
+    steps[0, CLASSES.index("a")], steps[0, CLASSES.index("bilabial")], steps[1, CLASSES.index("w")] = 0.8, 0.2, 1.0
+    opening, spread = LIP_SHAPES["a"]
+    wanted = [[0.8 * opening, 0.8 * spread, 0.8 + 0.2 * 5], [5 * LIP_SHAPES["w"][0], 5 * LIP_SHAPES["w"][1], 5.0]]
+    torch.testing.assert_close(lip_claims(steps), torch.tensor(wanted))

@@ -107,12 +107,12 @@ def test_very_short_clips_give_a_finite_predictor(n_frames: int) -> None:
 
 
 def halves(predictor: LipPredictor, windows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the linear regressions and the kernel regression contribute, constants apart."""
+    """What the linear regressions and the kernel regressions contribute, constants apart."""
     linear = (windows.flatten(1) - predictor.mean) @ predictor.weight.T
     return linear, predictor(windows) - linear - predictor.bias
 
 
-def test_parts_get_linear_regressions_of_their_own() -> None:
+def test_parts_get_regressions_of_their_own() -> None:
     windows, generator = made_up_speech(300)
     truth = (windows[:, 1, 12] + windows[:, 4, 12])[:, None] + torch.from_numpy(
         generator.standard_normal((300, 1))
@@ -120,31 +120,31 @@ def test_parts_get_linear_regressions_of_their_own() -> None:
     whole = fit_lip_predictor(windows, truth, torch.arange(300), 25.0, (2, 4))
     alone = [fit_lip_predictor(part, truth, torch.arange(300), 25.0) for part in (windows[:, :2], windows[:, 2:])]
     parts = [
-        halves(one.predictor, part)[0] / one.gain[0]
+        torch.stack(halves(one.predictor, part)) / one.gain[0]
         for one, part in zip(alone, (windows[:, :2], windows[:, 2:]), strict=True)
     ]
     torch.testing.assert_close(
-        halves(whole.predictor, windows)[0], whole.gain[0] * (parts[0] + parts[1]) / 2, rtol=1e-4, atol=1e-5
+        torch.stack(halves(whole.predictor, windows)), whole.gain[0] * (parts[0] + parts[1]) / 2, rtol=1e-4, atol=1e-5
     )
+    torch.testing.assert_close(whole.out_of_fold, (alone[0].out_of_fold + alone[1].out_of_fold) / 2)
     assert whole.correlation[0] > max(one.correlation[0] for one in alone)
 
 
 def test_the_other_half_is_kernel_ridge_regression() -> None:
-    """Against its textbook solution in float64, with the scales taken from the definition and one strength on offer."""
+    """Against its textbook solution in float64, with the width taken from the definition and one strength on offer."""
     windows, generator = made_up_speech(120)
     wanted = generator.standard_normal((120, 2))
-    pieces = [windows[:, :2].flatten(1).double().numpy(), windows[:, 2:].flatten(1).double().numpy()]
+    inputs = windows.flatten(1).double().numpy()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lips, "KERNEL_STRENGTHS", (0.5,))
-        fit = _fit_kernel(pieces, wanted)
+        fit = _fit_kernel(inputs, wanted)
     predictor = LipPredictor(
-        *(torch.zeros(shape) for shape in [(fit.scale.size,), (2, fit.scale.size)]),
-        *(torch.from_numpy(part).float() for part in (fit.bias, fit.scale)),
+        *(torch.zeros(shape) for shape in [(inputs.shape[1],), (2, inputs.shape[1])]),
+        torch.from_numpy(fit.bias).float(),
+        torch.full((inputs.shape[1],), fit.scale),
         fit.examples,
-        torch.from_numpy(fit.answers).float(),
+        torch.from_numpy(fit.answers).float()[None],
     )
-    scaled = [piece / np.sqrt(np.square(piece - piece.mean(axis=0)).sum(axis=1).mean()) for piece in pieces]
-    inputs = np.concatenate(scaled, axis=1)
     squared = np.square(inputs[:, None] - inputs[None]).sum(axis=2)
     likeness = np.exp(-squared / np.median(np.sqrt(squared[np.triu_indices(120, 1)])) ** 2)
     centring = np.eye(120) - 1 / 120  # ridge regression leaves the constant free

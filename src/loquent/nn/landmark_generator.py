@@ -5,6 +5,7 @@ person's own clip; `loquent.nn.motion_vae` holds the other kind.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -129,6 +130,8 @@ class RegressedLandmarksConfig:
     """How many of them lie before the frame."""
     n_examples: int = 0
     """Training frames whose sound is kept to compare with."""
+    parts: Sequence[int] | None = None
+    """Widths of the descriptions that a step of speech features holds; None = one."""
 
 
 class RegressedLandmarks(LandmarkGenerator):
@@ -139,7 +142,8 @@ class RegressedLandmarks(LandmarkGenerator):
     def __init__(self, config: RegressedLandmarksConfig) -> None:
         super().__init__()
         self.config = config
-        self.predictor = LipPredictor.empty(config.speech_width * config.steps, config.n_motions, config.n_examples)
+        n_inputs, parts = config.speech_width * config.steps, tuple(config.parts or (1,))
+        self.predictor = LipPredictor.empty(n_inputs, config.n_motions, config.n_examples, parts)
         self.motions = LandmarkMotions.empty(config.n_points, config.n_motions)
 
     @torch.no_grad()

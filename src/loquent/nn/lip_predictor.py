@@ -1,4 +1,4 @@
-"""Speech features to expression coefficients: two regressions over a short window of sound, and their mean."""
+"""Speech features to expression coefficients: regressions over a short window of sound, and their mean."""
 
 import torch
 from jaxtyping import Float
@@ -14,9 +14,10 @@ take their shape before the sound comes."""
 class LipPredictor(nn.Module):
     """Expression coefficients of a frame from the speech features around it.
 
-    One regression is linear, and one says what the lips did where the clip sounded alike. Their mean follows lips better than
-    either, and moves them further than the linear one alone (docs/architecture.md). Both have closed solutions
-    (`loquent.training.lips`), because seconds of one person's sound cannot feed more.
+    Each description of the sound that the features hold has two regressions: one is linear, and one says what the lips did
+    where the clip sounded alike. The mean of all follows lips better than any, and moves them further than the linear ones
+    alone (docs/architecture.md). All have closed solutions (`loquent.training.lips`), because seconds of one person's sound
+    cannot feed more.
     """
 
     mean: Tensor
@@ -33,22 +34,31 @@ class LipPredictor(nn.Module):
         bias: Float[Tensor, "coefficients"],
         scale: Float[Tensor, "inputs"] | None = None,
         examples: Float[Tensor, "examples inputs"] | None = None,
-        answers: Float[Tensor, "examples coefficients"] | None = None,
+        answers: Float[Tensor, "parts examples coefficients"] | None = None,
+        parts: tuple[int, ...] = (1,),
     ) -> None:
-        """Parts of the sum that :meth:`forward` computes; without the last three it is the linear one alone.
+        """Parts of the sum that :meth:`forward` computes; without scale, examples and answers it is the linear ones alone.
 
         Args:
             mean: of the flattened windows.
             weight: what each coefficient gains per unit of them.
             bias: coefficients of a mean window unlike all examples.
-            scale: multiplies a window, so that its squared distance to an example is in units of the kernel's width.
+            scale: multiplies a window, so that each description's squared distance to an example is in units of the width of
+                its kernel.
             examples: scaled windows of training frames, in half precision.
-            answers: what a window at each example adds.
+            answers: what each description adds where it is that of an example.
+            parts: widths of the descriptions that lie side by side in a step; one number = all is one description.
         """
         super().__init__()
         if scale is None or examples is None or answers is None:
             scale = torch.ones(mean.shape)
-            examples, answers = torch.zeros(0, mean.numel(), dtype=torch.half), torch.zeros(0, bias.numel())
+            examples = torch.zeros(0, mean.numel(), dtype=torch.half)
+            answers = torch.zeros(len(parts), 0, bias.numel())
+        if answers.shape[0] != len(parts) or mean.numel() % sum(parts):
+            raise ValueError(
+                f"answers to {answers.shape[0]} descriptions of {mean.numel()} numbers do not go with parts {parts}"
+            )
+        self.sizes = [width * (mean.numel() // sum(parts)) for width in parts]
         self.register_buffer("mean", mean)
         self.register_buffer("weight", weight)
         self.register_buffer("bias", bias)
@@ -57,7 +67,9 @@ class LipPredictor(nn.Module):
         self.register_buffer("answers", answers)
 
     @classmethod
-    def empty(cls, n_inputs: int, n_coefficients: int, n_examples: int) -> "LipPredictor":
+    def empty(
+        cls, n_inputs: int, n_coefficients: int, n_examples: int, parts: tuple[int, ...] = (1,)
+    ) -> "LipPredictor":
         """Of these sizes, for `load_state_dict` to fill."""
         return cls(
             torch.zeros(n_inputs),
@@ -65,14 +77,18 @@ class LipPredictor(nn.Module):
             torch.zeros(n_coefficients),
             torch.ones(n_inputs),
             torch.zeros(n_examples, n_inputs, dtype=torch.half),
-            torch.zeros(n_examples, n_coefficients),
+            torch.zeros(len(parts), n_examples, n_coefficients),
+            parts,
         )
 
     def forward(self, windows: Float[Tensor, "frames width steps"]) -> Float[Tensor, "frames coefficients"]:
         inputs = windows.flatten(1)
-        linear = (inputs - self.mean) @ self.weight.T + self.bias
-        likeness = likenesses(inputs * self.scale, self.examples.to(inputs.dtype))
-        return linear + likeness @ self.answers
+        moved = (inputs - self.mean) @ self.weight.T + self.bias
+        scaled, examples = inputs * self.scale, self.examples.to(inputs.dtype)
+        by_part = (torch.split(values, self.sizes, dim=1) for values in (scaled, examples))
+        for own, known, answers in zip(*by_part, self.answers, strict=True):
+            moved = moved + likenesses(own, known) @ answers
+        return moved
 
 
 def likenesses(

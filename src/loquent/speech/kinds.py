@@ -47,12 +47,12 @@ KINDS = {
         SpeechKind("log_mel", rate_hz=50, width=40, look_ahead_s=0.02),
         SpeechKind("phonetic", rate_hz=50, width=64, look_ahead_s=0.1975, version=3),
         SpeechKind("phonetic_causal", rate_hz=50, width=64, look_ahead_s=0.0775, version=3),
-        SpeechKind("mel_phonetic", rate_hz=50, width=82, look_ahead_s=0.1975, version=3),
+        SpeechKind("mel_phonetic", rate_hz=50, width=85, look_ahead_s=0.1975, version=4),
     )
 }
 """Every kind there is, by name."""
 
-PARTS = {"mel_phonetic": (40, 42)}
+PARTS = {"mel_phonetic": (40, 42, 3)}
 """Kinds that lay several descriptions of the same sound side by side, and how wide each is."""
 
 TRANSFORMERS = "transformers:"

@@ -1,7 +1,8 @@
-"""The default: what the sound is like (log-mel) beside what is being said (the bottleneck of the phonetic features).
+"""The default: what the sound is like (log-mel), what is being said (the bottleneck of the phonetic features), and what that
+asks of anybody's lips (`loquent.speech.usual_lips`), side by side.
 
-Learned from seconds of one person, each leads to lips that the other misses; the mean of both predictions is steadier than
-either. The posteriors are left out: the bottleneck says more.
+Learned from seconds of one person, each leads to lips that the others miss; the mean of their predictions is steadier than any.
+The posteriors are left out: the bottleneck says more.
 """
 
 import numpy as np
@@ -13,6 +14,7 @@ from loquent.speech.kinds import SpeechKind, speech_kind
 from loquent.speech.log_mel import LogMel
 from loquent.speech.phonetic import Phonetic
 from loquent.speech.phonetic_net import CLASSES
+from loquent.speech.usual_lips import lip_claims
 
 
 class MelPhonetic:
@@ -27,4 +29,5 @@ class MelPhonetic:
         """Features of a whole sound in [-1, 1], brought to a common loudness; ceil(seconds * 50) steps."""
         spectra = LogMel().extract(waveform, sample_rate_hz)
         phones = Phonetic().extract(waveform, sample_rate_hz)
-        return torch.cat([spectra, phones[:, len(CLASSES) :]], dim=1)
+        heard, neck = phones[:, : len(CLASSES)], phones[:, len(CLASSES) :]
+        return torch.cat([spectra, neck, lip_claims(heard)], dim=1)

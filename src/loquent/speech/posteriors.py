@@ -4,8 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from loquent.speech.kinds import PARTS
 from loquent.speech.phonetic import phonetic_net
-from loquent.speech.phonetic_net import CLASSES, NECK_WIDTH
+from loquent.speech.phonetic_net import CLASSES
 
 PHONETIC_KINDS = ("phonetic", "phonetic_causal", "mel_phonetic")
 """Kinds of features that hold what the phonetic network heard."""
@@ -14,7 +15,7 @@ PHONETIC_KINDS = ("phonetic", "phonetic_causal", "mel_phonetic")
 @torch.no_grad()
 def posteriors(features: Float[Tensor, "steps width"]) -> Float[Tensor, "steps classes"]:
     """Probabilities of `CLASSES` from features of the kind ``"mel_phonetic"``, whose bottleneck determines them."""
-    neck = features[:, -NECK_WIDTH:].to(torch.float32)
+    _, neck, _ = torch.split(features.to(torch.float32), list(PARTS["mel_phonetic"]), dim=1)
     scores: Tensor = phonetic_net().classes(neck.T[None])[0].T
     return scores.softmax(dim=1)
 

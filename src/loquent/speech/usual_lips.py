@@ -19,15 +19,27 @@ _SPREAD_STEPS = 1.6
 _REACH_STEPS = 5
 
 
+N_CLAIMS = 3
+"""Numbers in a step of `lip_claims`."""
+
+
+def lip_claims(posteriors: Float[Tensor, "*batch steps classes"]) -> Float[Tensor, "*batch steps claims"]:
+    """What the sounds heard at each step ask of anybody's lips: opening and spread, each times how much they claim the lips,
+    and that claim.
+
+    Each class asks for its usual shape with its dominance (Cohen and Massaro 1993), in proportion to its probability.
+    """
+    claims = posteriors * torch.from_numpy(DOMINANCE)
+    return torch.cat([claims @ torch.from_numpy(SHAPES), claims.sum(dim=-1, keepdim=True)], dim=-1)
+
+
 def usual_lips(posteriors: Float[Tensor, "batch steps classes"]) -> Float[Tensor, "batch 2 steps"]:
     """Opening (0 closed, 1 wide) and spread (-1 rounded, 1 spread) under class probabilities at 50 Hz, by tables alone.
 
-    Neighbouring sounds share the lips by their dominance (Cohen and Massaro 1993): the mean of their usual shapes around a
-    step, weighted by `DOMINANCE`. Only the course means something, not the size, which differs from person to person.
+    Neighbouring sounds share the lips by what they claim: the mean of their usual shapes around a step, weighted by
+    `DOMINANCE`. Only the course means something, not the size, which differs from person to person.
     """
-    claims = posteriors * torch.from_numpy(DOMINANCE)
-    wanted = (claims @ torch.from_numpy(SHAPES)).transpose(1, 2)
-    curves = _blurred(torch.cat([wanted, claims.sum(dim=2)[:, None]], dim=1))
+    curves = _blurred(lip_claims(posteriors).transpose(1, 2))
     return curves[:, :2] / curves[:, 2:]
 
 

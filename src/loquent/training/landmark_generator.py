@@ -72,6 +72,7 @@ def fit_landmark_generator(
         listening.steps,
         listening.steps_before,
         len(fit.predictor.examples),
+        parts,
     )
     generator = RegressedLandmarks(config)
     generator.motions, generator.predictor = motions, fit.predictor

@@ -1,8 +1,8 @@
-"""Fitting the path from sound to lips on a person's training frames: a linear and a kernel ridge regression, and their mean.
+"""Fitting the path from sound to lips on a person's training frames: linear and kernel ridge regressions, and their mean.
 
-Both have a closed solution whose strength is chosen by cross-validation over stretches of time. Features that lay several
-descriptions of the sound side by side get one linear regression each, and the mean of these: each description has its own
-scale and its own noise, and errors that they do not share cancel.
+All have a closed solution whose strength is chosen by cross-validation over stretches of time. Features that lay several
+descriptions of the sound side by side get one regression of either sort for each: every description has its own scale and its
+own noise, and errors that they do not share cancel.
 """
 
 from dataclasses import dataclass
@@ -75,52 +75,51 @@ def fit_lip_predictor(
     contiguous in time.
     """
     wanted = detrend(expression.double().numpy(), frame_ids.numpy(), fps)
-    pieces = torch.split(windows.double(), list(parts or [windows.shape[1]]), dim=1)
-    descriptions = [piece.flatten(1).numpy() for piece in pieces]
-    fits = [_fit_linear(inputs, wanted, STRENGTHS) for inputs in descriptions]
-    means, weights, held_out = zip(*fits, strict=True)
-    kernel = _fit_kernel(descriptions, wanted)
-    out_of_fold = (np.mean(held_out, axis=0) + kernel.out_of_fold) / 2
+    parts = parts or (windows.shape[1],)
+    descriptions = [piece.flatten(1).numpy() for piece in torch.split(windows.double(), list(parts), dim=1)]
+    means, weights, held_out = zip(*[_fit_linear(inputs, wanted, STRENGTHS) for inputs in descriptions], strict=True)
+    kernels = [_fit_kernel(inputs, wanted) for inputs in descriptions]
+    out_of_fold = np.mean([*held_out, *(kernel.out_of_fold for kernel in kernels)], axis=0)
     correlations = tuple(correlation(a, b) for a, b in zip(out_of_fold.T, wanted.T, strict=True))
     gain = _gain(out_of_fold, wanted, np.array(correlations))
     if n_enlarged is not None:
         gain[n_enlarged:] = 1.0
     rest = wanted.mean(axis=0)
+    share = gain / (2 * len(parts))
     predictor = LipPredictor(
         torch.from_numpy(np.concatenate(means)).float(),
-        torch.from_numpy(gain[:, None] * np.concatenate(weights).T / len(fits) / 2).float(),
-        torch.from_numpy(rest + gain * (kernel.bias - rest) / 2).float(),
-        torch.from_numpy(kernel.scale).float(),
-        kernel.examples,
-        torch.from_numpy(gain * kernel.answers / 2).float(),
+        torch.from_numpy(share[:, None] * np.concatenate(weights).T).float(),
+        torch.from_numpy(rest + share * sum(kernel.bias - rest for kernel in kernels)).float(),
+        torch.cat([torch.full((inputs.shape[1],), k.scale) for inputs, k in zip(descriptions, kernels, strict=True)]),
+        torch.cat([kernel.examples for kernel in kernels], dim=1),
+        torch.from_numpy(share * np.stack([kernel.answers for kernel in kernels])).float(),
+        parts,
     )
     return LipFit(predictor, torch.from_numpy(out_of_fold).float(), correlations, tuple(gain.tolist()))
 
 
 @dataclass(frozen=True)
 class _KernelFit:
-    """What `LipPredictor` wants of the kernel regression, before the mean with the linear one."""
+    """What `LipPredictor` wants of a description's kernel regression, before the mean with the others."""
 
-    scale: np.ndarray  # [inputs]
+    scale: float
     examples: Tensor  # [examples, inputs], half precision
     answers: np.ndarray  # [examples, coefficients]
     bias: np.ndarray  # [coefficients]
     out_of_fold: np.ndarray  # [frames, coefficients]
 
 
-def _fit_kernel(descriptions: list[np.ndarray], wanted: np.ndarray) -> _KernelFit:
+def _fit_kernel(description: np.ndarray, wanted: np.ndarray) -> _KernelFit:
     """Ridge regression on likenesses to examples, made orthonormal (Williams and Seeger 2001, the Nyström method).
 
-    Where every frame is an example, this is kernel ridge regression. Descriptions count alike, and the kernel is as wide as
-    two frames differ in the median.
+    Where every frame is an example, this is kernel ridge regression. The kernel is as wide as two frames differ in the median.
     """
-    count = len(wanted)
-    scale = np.concatenate([np.full(inputs.shape[1], 1 / _spread(inputs)) for inputs in descriptions])
-    inputs = torch.from_numpy(np.concatenate(descriptions, axis=1) * scale)
+    inputs, count = torch.from_numpy(description), len(wanted)
     chosen = np.unique(np.linspace(0, count - 1, min(count, MAX_EXAMPLES)).round().astype(int))
     distances = torch.cdist(inputs[chosen], inputs[chosen])[tuple(np.triu_indices(len(chosen), 1))]
-    width = max(float(distances.median()) if distances.numel() else 0.0, 1e-9)
-    scale, inputs = scale / width, inputs / width
+    width = float(distances.median()) if distances.numel() else 0.0
+    scale = 1 / width if width > 0 else 1.0  # the same sound everywhere: any width will do
+    inputs = inputs * scale
     examples = inputs[chosen].half()
     values, directions = np.linalg.eigh(likenesses(examples.double(), examples.double()).numpy())
     is_there = values > 1e-8 * values[-1]
@@ -129,12 +128,6 @@ def _fit_kernel(descriptions: list[np.ndarray], wanted: np.ndarray) -> _KernelFi
         likenesses(inputs, examples.double()).numpy() @ basis, wanted, KERNEL_STRENGTHS
     )
     return _KernelFit(scale, examples, basis @ weights, wanted.mean(axis=0) - mean @ weights, out_of_fold)
-
-
-def _spread(inputs: np.ndarray) -> float:
-    """Root mean square distance of windows from their mean; 1 where they are all the same."""
-    spread = float(np.sqrt(np.square(inputs - inputs.mean(axis=0)).sum(axis=1).mean()))
-    return spread if spread > 0 else 1.0
 
 
 def _fit_linear(

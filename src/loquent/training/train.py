@@ -53,7 +53,7 @@ CLOSING_S = 4.0
 """Seconds of a time budget kept for writing the portrait."""
 CLOSED_SHARE = 0.1
 """Share of the training frames, those with the smallest openings, whose mean is the shape of closed lips."""
-REVISION = 3
+REVISION = 4
 """Counts the changes of training itself: a run that an earlier one began cannot go on under another."""
 FEW_STEPS = 500
 """Steps of head training below which a head is soft and its lips may hardly open: after 271 the lips of the demo's actor moved
