@@ -7,7 +7,7 @@ import torch
 from loquent.face.expression import detrend
 from loquent.nn.lip_predictor import LipPredictor
 from loquent.training import lips
-from loquent.training.lips import _fit_kernel, _ridge_weights, fit_lip_predictor
+from loquent.training.lips import _fit_kernel, _ridge_weights, as_far_as_sure, fit_lip_predictor, opening_in_full
 
 
 def made_up_speech(
@@ -53,18 +53,31 @@ def test_what_is_heard_moves_in_full_and_noise_is_not_enlarged() -> None:
     torch.testing.assert_close(fit.predictor(windows) - rest, enlarged, atol=1e-3, rtol=1e-3)
 
 
-def test_only_the_first_coefficients_are_enlarged_where_that_is_asked_for() -> None:
+def test_the_opening_moves_in_full_and_nothing_else_is_enlarged() -> None:
     windows, generator = made_up_speech(900)
     noise = torch.from_numpy(generator.standard_normal((900, 2))).float()
     truth = windows[:, 2, 12:13] + noise
-    every, one, none = (
-        fit_lip_predictor(windows, truth, torch.arange(len(windows)), 25.0, n_enlarged=count) for count in (None, 1, 0)
+    plain, full = (
+        fit_lip_predictor(windows, truth, torch.arange(len(windows)), 25.0, enlargement=enlargement)
+        for enlargement in (as_far_as_sure, opening_in_full)
     )
-    assert min(every.gain) > 1.2
-    assert one.gain == (every.gain[0], 1.0)
-    assert none.gain == (1.0, 1.0)
-    torch.testing.assert_close(one.predictor(windows)[:, 0], every.predictor(windows)[:, 0])
-    torch.testing.assert_close(one.predictor(windows)[:, 1], none.predictor(windows)[:, 1])
+    assert full.correlation[0] > lips.CERTAIN
+    assert min(plain.gain) > 1.2
+    assert full.gain[1] == 1.0
+    moved = full.gain[0] * full.out_of_fold[:, 0].std()
+    wanted = detrend(truth.double().numpy(), np.arange(900), 25.0)
+    assert float(moved) == pytest.approx(wanted[:, 0].std(), rel=0.02)
+    rest = torch.from_numpy(wanted.mean(axis=0)).float()
+    ratio = torch.tensor(full.gain) / torch.tensor(plain.gain)
+    torch.testing.assert_close(
+        full.predictor(windows) - rest, ratio * (plain.predictor(windows) - rest), atol=1e-3, rtol=1e-3
+    )
+
+
+@pytest.mark.parametrize(("correlation", "gain"), [(-0.2, 1.0), (0.0, 1.0), (0.25, 2.0), (0.5, 4.0), (0.9, 4.0)])
+def test_an_opening_is_enlarged_as_far_as_it_is_known(correlation: float, gain: float) -> None:
+    found = opening_in_full(np.array([0.25, 0.25]), np.array([correlation, 0.9]))
+    np.testing.assert_allclose(found, [gain, 1.0])
 
 
 def test_a_shape_that_was_heard_keeps_the_tracked_opening() -> None:

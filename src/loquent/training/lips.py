@@ -5,6 +5,7 @@ descriptions of the sound side by side get one regression of either sort for eac
 own noise, and errors that they do not share cancel.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,8 @@ MAX_EXAMPLES = 1024
 """Most training frames whose sound is kept to compare with; more are evenly thinned out."""
 LARGEST_GAIN = 2.0
 """Most by which a coefficient's prediction is enlarged."""
+CERTAIN = 0.5
+"""Out-of-fold correlation from which an opening is brought to all of the real motion."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,7 @@ class LipFit:
     """Out-of-fold correlation of each coefficient, drift removed."""
     gain: tuple[float, ...]
     """By how much the prediction of each coefficient is enlarged. The least squared error is reached by moving less than lips
-    do, the less the less is known, and people see that. A prediction with a share s of the real motion and a correlation r is
-    brought to the share s^(1 - r): to all of it where it is right, to no more than it has where it is noise."""
+    do, the less the less is known, and people see that."""
 
     def with_tracked_opening(
         self, expression: Float[Tensor, "frames coefficients"]
@@ -56,19 +58,40 @@ class LipFit:
         return torch.cat([expression[:, :1], self.out_of_fold[:, 1:]], dim=1)
 
 
+Enlargement = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""The gains of coefficients, from their predictions' share of the real motion (standard deviations) and correlation with it."""
+
+
+def as_far_as_sure(share: np.ndarray, correlation: np.ndarray) -> np.ndarray:
+    """To the share s^(1 - r): to all of the motion where the prediction is right, to no more than it has where it is noise."""
+    gain: np.ndarray = share ** -correlation.clip(0, 1)
+    return gain
+
+
+def opening_in_full(share: np.ndarray, correlation: np.ndarray) -> np.ndarray:
+    """The first coefficient, the opening, to all of the real motion unless it is hardly known, and no other.
+
+    Small openings, a head shows as none; and it was trained on the other coefficients as they are predicted, so that it opens
+    less surely where they are enlarged (docs/architecture.md, (a)).
+    """
+    gain = np.ones_like(share)
+    gain[0] = share[0] ** -float((correlation[0] / CERTAIN).clip(0, 1))
+    return gain
+
+
 def fit_lip_predictor(
     windows: Float[Tensor, "frames width steps"],
     expression: Float[Tensor, "frames coefficients"],
     frame_ids: Int[Tensor, "frames"],
     fps: float,
     parts: tuple[int, ...] | None = None,
-    n_enlarged: int | None = None,
+    enlargement: Enlargement = as_far_as_sure,
 ) -> LipFit:
     """Fit expression coefficients to the sound around each training frame.
 
     `frame_ids` are the frames' places on the timeline of `fps` frames a second; some may have been dropped. `parts` are the
-    widths of the descriptions that `windows` lays side by side; nothing = one. The first `n_enlarged` coefficients are enlarged
-    (`LipFit.gain`); nothing = all. The other arguments hold the training frames only, in time order.
+    widths of the descriptions that `windows` lays side by side; nothing = one. `enlargement` says how far each
+    coefficient moves (`LipFit.gain`), up to `LARGEST_GAIN`. The other arguments hold the training frames only, in time order.
 
     Slow drift (posture, tracking) is removed from the coefficients first: it sits in the leading ones, where it faked
     correlations of 0.8. Every coefficient gets the ridge strength with the smallest cross-validated error, folds being
@@ -81,9 +104,8 @@ def fit_lip_predictor(
     kernels = [_fit_kernel(inputs, wanted) for inputs in descriptions]
     out_of_fold = np.mean([*held_out, *(kernel.out_of_fold for kernel in kernels)], axis=0)
     correlations = tuple(correlation(a, b) for a, b in zip(out_of_fold.T, wanted.T, strict=True))
-    gain = _gain(out_of_fold, wanted, np.array(correlations))
-    if n_enlarged is not None:
-        gain[n_enlarged:] = 1.0
+    real_share = out_of_fold.std(axis=0) / np.maximum(wanted.std(axis=0), 1e-12)
+    gain = enlargement(real_share.clip(1e-6), np.array(correlations)).clip(1, LARGEST_GAIN)
     rest = wanted.mean(axis=0)
     share = gain / (2 * len(parts))
     predictor = LipPredictor(
@@ -164,10 +186,3 @@ def _ridge_weights(inputs: np.ndarray, wanted: np.ndarray, strengths: np.ndarray
     shrinkage = values[:, None] / (values[:, None] ** 2 + strengths)
     weights: np.ndarray = right.T @ (shrinkage * (left.T @ (wanted - wanted.mean(axis=0))))
     return weights
-
-
-def _gain(predicted: np.ndarray, wanted: np.ndarray, correlations: np.ndarray) -> np.ndarray:
-    """See `LipFit.gain`; one for each coefficient."""
-    share = predicted.std(axis=0) / np.maximum(wanted.std(axis=0), 1e-12)
-    gain: np.ndarray = np.maximum(share, 1e-6) ** -correlations.clip(0, 1)
-    return gain.clip(1, LARGEST_GAIN)

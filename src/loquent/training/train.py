@@ -40,7 +40,7 @@ from loquent.training.checkpoints import CHECKPOINT, HEAD_DONE, RUN, Checkpoint,
 from loquent.training.head import HeadTrainer
 from loquent.training.landmark_generator import LandmarkFit, fit_landmark_generator
 from loquent.training.landmarks import TrainingLandmarks, fit_landmarks
-from loquent.training.lips import LipFit, fit_lip_predictor
+from loquent.training.lips import LipFit, fit_lip_predictor, opening_in_full
 from loquent.training.loop import run_stage, snapshot
 from loquent.training.presets import Preset, TorsoStageConfig
 from loquent.training.torso import TorsoTrainer
@@ -189,8 +189,7 @@ class _Run:
         windows = frame_windows(self.clip.speech_features(), ids, length=WINDOW_STEPS, n_before=STEPS_BEFORE)
         parts = PARTS.get(self.clip.info.speech_kind)
         wanted = self.clip.track.expression[train_part]
-        # Only the opening: the head was trained on the others as predicted, and opened less surely where they were enlarged.
-        return fit_lip_predictor(windows, wanted, ids, self.clip.info.fps, parts, n_enlarged=1)
+        return fit_lip_predictor(windows, wanted, ids, self.clip.info.fps, parts, opening_in_full)
 
     def _fit_generator(self, landmarks: TrainingLandmarks) -> LandmarkFit:
         """The same path for heads that landmarks move."""
