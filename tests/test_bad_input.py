@@ -283,6 +283,31 @@ def test_no_result_replaces_what_it_is_made_from(
     assert (tmp_path / "soft.mp4").is_symlink()
 
 
+def test_no_result_replaces_a_file_of_another_kind(
+    capsys: pytest.CaptureFixture[str], stage: Path, tmp_path: Path
+) -> None:
+    talk, other, precious = film(tmp_path / "talk.mp4"), film(tmp_path / "other.mp4"), tmp_path / "precious.mp4"
+    precious.write_bytes(b"hours of work")
+    me, clip = stage / "me.portrait", stage / "clip"
+    for words in (
+        ("doctor", talk, "--json", precious),
+        ("score", talk, "--against", other, "--json", precious),
+        ("evaluate", me, clip, "--json", precious),
+        ("study", "--out", tmp_path, "--results", tmp_path / "answers.csv", "--json", precious),
+    ):
+        assert "Name it precious.json" in refusal(capsys, *words)
+    assert "no portrait, so it is left alone" in refusal(capsys, "train", clip, "--out", precious)
+    assert precious.read_bytes() == b"hours of work"
+
+
+def test_what_another_command_takes_is_said(capsys: pytest.CaptureFixture[str], stage: Path, tmp_path: Path) -> None:
+    me, out = stage / "me.portrait", tmp_path / "out.portrait"
+    assert "portrait of Loquent already" in refusal(capsys, "import", me, "--clip", stage / "clip", "--out", out)
+    assert "Name a data folder of RAD-NeRF" in refusal(
+        capsys, "convert", tmp_path / "nobody", "--out", tmp_path / "out"
+    )
+
+
 @pytest.mark.parametrize("seed", [-1, 2**32])
 def test_a_seed_that_cannot_be_used_is_named(
     capsys: pytest.CaptureFixture[str], stage: Path, tmp_path: Path, seed: int

@@ -1,5 +1,6 @@
 import io
 import itertools
+import re
 
 import pytest
 
@@ -56,8 +57,28 @@ def test_work_counted_in_seconds_shows_no_rate(monkeypatch: pytest.MonkeyPatch) 
     with Progress("Training", 100, unit="s", stream=log) as bar:
         bar.set(40, note="6.1 steps/s")
     line = log.getvalue().splitlines()[0]
-    assert "40/100 (40 %)" in line
+    assert "0:40/1:40 (40 %)" in line
     assert line.count("/s") == 1
+
+
+def test_percents_show_no_rate_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 0.0)
+    log = Log()
+    with Progress("Preparing", 100, unit="%", stream=log) as bar:
+        bar.set(40)
+    assert log.getvalue().startswith("Preparing, 40 %, ")
+    assert "/" not in log.getvalue()
+
+
+def test_what_an_earlier_run_did_does_not_shorten_the_time_left(clock: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 0.0)
+    log = Log()
+    with Progress("Training", 90, unit="step", done=60, stream=log) as bar:
+        bar.set(65)  # five steps so far, by a clock that is looked at a few times
+    seconds = re.search(r"(\d+):(\d+) left", log.getvalue())
+    assert seconds is not None
+    left = 60 * int(seconds[1]) + int(seconds[2])
+    assert 25 / 5 <= left <= 25, "25 more steps at 1 to 5 steps a second"
 
 
 def test_a_terminal_sees_a_bar_with_the_note() -> None:

@@ -56,6 +56,16 @@ _OWN_BASIS: dict[str, TensorKind] = {
 """The same of one that was measured here, not by another program."""
 
 
+def is_portrait_file(path: Path) -> bool:
+    """Whether a file was written as a portrait, by whichever version and for whatever field."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {})["loquent"])
+    except (SafetensorError, OSError, KeyError, json.JSONDecodeError):
+        return False
+    return isinstance(facts, dict) and facts.get("format") == FORMAT
+
+
 def read_portrait_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The facts and tensors of a portrait file, those of older versions in today's form.
 

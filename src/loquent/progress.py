@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import ClassVar, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
 LINE_EVERY_S = 10.0
@@ -23,14 +23,21 @@ class Progress:
     _screens: ClassVar[list[RichProgress]] = []  # the live display, shared by nested bars
 
     def __init__(
-        self, description: str, total: int | float | None = None, *, unit: str = "it", stream: TextIO | None = None
+        self,
+        description: str,
+        total: int | float | None = None,
+        *,
+        unit: str = "it",
+        done: int | float = 0,
+        stream: TextIO | None = None,
     ):
-        """`total` counts `unit`; None when it is not known. Work that is counted in seconds ("s") shows no rate."""
+        """`total` counts `unit`; None when it is not known. `done` of them were done in an earlier run and tell no rate. Work
+        that is counted in seconds ("s") or in per cent shows none either."""
         self._description = description
         self._total = total
         self._unit = unit
         self._stream = stream if stream is not None else sys.stderr
-        self._done: int | float = 0
+        self._done = self._done_before = done
         self._note = ""
         self._owns_screen = False
         self._screen: RichProgress | None = None
@@ -45,7 +52,14 @@ class Progress:
                 Progress._screens.append(_new_screen(self._stream))
                 Progress._screens[0].start()
             self._screen = Progress._screens[0]
-            self._task = self._screen.add_task(self._description, total=self._total, rate="", note="")
+            self._task = self._screen.add_task(
+                self._description,
+                total=self._total,
+                completed=int(self._done),
+                amount=self._amount_text(),
+                rate="",
+                note="",
+            )
         return self
 
     def __exit__(
@@ -70,27 +84,39 @@ class Progress:
         self._total = self._total if total is None else total
         self._note = self._note if note is None else note
         if self._screen is not None and self._task is not None:
-            self._screen.update(self._task, completed=done, total=self._total, rate=self._rate_text(), note=self._note)
+            self._screen.update(
+                self._task,
+                completed=done,
+                total=self._total,
+                amount=self._amount_text(),
+                rate=self._rate_text(),
+                note=self._note,
+            )
         elif time.monotonic() - self._last_line >= LINE_EVERY_S:
             self._last_line = time.monotonic()
             self._write_line()
 
     def _rate(self) -> float:
         elapsed = time.monotonic() - self._started
-        return self._done / elapsed if elapsed > 0 else 0.0
+        return (self._done - self._done_before) / elapsed if elapsed > 0 else 0.0
 
     def _rate_text(self) -> str:
-        if self._unit == "s":
+        if self._unit in ("s", "%"):
             return ""
         rate = self._rate()
         return f"{rate:.1f} {self._unit}/s" if rate >= 1 or rate == 0 else f"{1 / rate:.1f} s/{self._unit}"
 
+    def _amount_text(self) -> str:
+        if not self._total:
+            return f"{self._done:.0f} {self._unit}"
+        share = f"{100 * self._done / self._total:.0f} %"
+        if self._unit == "%":
+            return share
+        show = _clock if self._unit == "s" else "{:.0f}".format
+        return f"{show(self._done)}/{show(self._total)} ({share})"
+
     def _write_line(self) -> None:
-        parts = [self._description]
-        if self._total:
-            parts.append(f"{self._done:.0f}/{self._total:.0f} ({100 * self._done / self._total:.0f} %)")
-        else:
-            parts.append(f"{self._done:.0f} {self._unit}")
+        parts = [self._description, self._amount_text()]
         if rate := self._rate_text():
             parts.append(rate)
         if self._total and self._rate() > 0:
@@ -104,7 +130,7 @@ def _new_screen(stream: TextIO) -> RichProgress:
     return RichProgress(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[amount]}"),
         TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
@@ -113,6 +139,6 @@ def _new_screen(stream: TextIO) -> RichProgress:
     )
 
 
-def _clock(seconds: float) -> str:
+def _clock(seconds: int | float) -> str:
     hours, rest = divmod(round(seconds), 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"

@@ -69,6 +69,17 @@ def check_file_place(target: Path, *inputs: Path | None) -> None:
     check_folder_place(target.absolute().parent)
 
 
+def check_json_place(target: Path, *inputs: Path | None) -> None:
+    """The same for a report: what does not end like JSON may be a file that nobody wanted to lose.
+
+    Raises:
+        InputError: as :func:`check_file_place`, or another ending.
+    """
+    check_file_place(target, *inputs)
+    if target.suffix.lower() != ".json":
+        raise InputError(f"{target} would become a JSON file, but does not end like one. Name it {target.stem}.json.")
+
+
 def check_folder_place(target: Path) -> None:
     """Check that the folder `target` is there or can be made.
 

@@ -78,6 +78,15 @@ def test_minutes_that_sufficed_for_few_steps_are_told(clip: Clip, minutes: float
     assert note is None if told is None else note is not None and note.endswith(told)
 
 
+def test_a_file_that_is_no_portrait_is_left_alone(clip: Clip, tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"hours of work")
+    with pytest.raises(InputError, match="no portrait, so it is left alone"):
+        train(clip, film, small(QUICK, 1))
+    assert film.read_bytes() == b"hours of work"
+    assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
+
+
 def test_lips_at_rest_are_the_mean_of_the_most_closed(clip: Clip, tmp_path: Path) -> None:
     portrait = train(clip, tmp_path / "x.portrait", small(QUICK, 1))
     n = clip.info.n_train

@@ -69,6 +69,10 @@ def convert(folder: Folder, /, out: Path, speech: MaybeText = None) -> int:
     from loquent.exchange.export import export
     from loquent.exchange.rad_folder import RadFolder
 
+    if not folder.exists():
+        raise InputError(
+            f"{folder} does not exist. Name a data folder of RAD-NeRF or ER-NeRF, or a clip folder that `loquent prepare` made."
+        )
     if RadFolder.is_one(folder):
         clip = adopt(folder, out, speech or PrepareConfig().speech_kind)
         print(f"Wrote {out}: {clip.n_frames} frames. Next: loquent train {out} --out me.portrait")

@@ -68,7 +68,7 @@ def evaluate(
     from loquent.exchange.rad_folder import read_landmark_file
     from loquent.portrait import Portrait
     from loquent.progress import Progress
-    from loquent.storage import check_file_place
+    from loquent.storage import check_file_place, check_json_place
 
     if drive is None and (phones is not None or size is not None):
         raise InputError("--phones and --size belong to --drive SOUND: without it the clip's own frames are measured.")
@@ -78,9 +78,11 @@ def evaluate(
         )
     if drive is not None and tracked_lips:
         raise InputError("--tracked-lips are those of the clip's own frames: leave it out, or leave --drive out.")
-    for place in (json, sheet):
-        if place is not None:
-            check_file_place(place, portrait, drive, phones, landmarks)
+    read = (portrait, drive, phones, landmarks)
+    if json is not None:
+        check_json_place(json, *read)
+    if sheet is not None:
+        check_file_place(sheet, *read)
     person = Portrait.load(portrait, device)
     if drive is not None:
         with Progress("Evaluating", unit="frame") as bar:
@@ -140,10 +142,10 @@ def score(
     from loquent.evaluation.report import print_score, write_report
     from loquent.evaluation.score import score as measure
     from loquent.progress import Progress
-    from loquent.storage import check_file_place
+    from loquent.storage import check_json_place
 
     if json is not None:
-        check_file_place(json, video, against, *(action_units or ()))
+        check_json_place(json, video, against, *(action_units or ()))
     with Progress("Scoring", unit="frame") as bar:
         figures = measure(
             video,
@@ -301,7 +303,7 @@ def study(
     """
     from dataclasses import asdict
 
-    from loquent.storage import check_file_place, write_json
+    from loquent.storage import check_json_place, write_json
     from loquent.study.exhibits import find_exhibits
     from loquent.study.results import pool, print_results
     from loquent.study.study import make_study
@@ -311,7 +313,7 @@ def study(
         if videos:
             raise InputError("Either videos make a study, or --results pools the answers to one: give one of them.")
         if json is not None:
-            check_file_place(json, *results)
+            check_json_place(json, *results)
         pooled = pool(out, results)
         print_results(pooled)
         if json is not None:

@@ -42,10 +42,10 @@ def doctor(video: VideoFile, /, start_s: float = 0.0, end_s: MaybeNumber = None,
     from loquent.prepare.doctor import examine
     from loquent.prepare.judge import worst
     from loquent.prepare.report import print_findings
-    from loquent.storage import check_file_place, write_json
+    from loquent.storage import check_json_place, write_json
 
     if json is not None:
-        check_file_place(json, video)
+        check_json_place(json, video)
     findings = examine(video, start_s=start_s, end_s=end_s)
     verdict = worst(findings)
     print_findings(findings)
@@ -61,7 +61,7 @@ def prepare(
     out: Path,
     config: Annotated[PrepareConfig, arg(name="")] = _PREPARE_DEFAULTS,
 ) -> int:
-    """Turn a video into a clip folder. Run it again to resume: finished steps are kept.
+    """Turn a video into a clip folder. Run it again to resume: finished steps are kept, but those that other options change.
 
     Example: loquent prepare me.mp4 --out me_clip
 
@@ -100,7 +100,8 @@ def train(
             r2_talker, the same without coarse-to-fine training (r2_talker_at_once) or with all points of the face
             (r2_talker_dense), and geneface; or the methods before: rad_nerf, and ad_nerf, which renders minutes a picture
             on a CPU.
-        minutes: time budget instead of the preset's; 0 = the preset's steps, however long they take.
+        minutes: time budget instead of the preset's; 0 = the preset's steps, however long they take. After a finished training
+            another number begins anew, and its portrait replaces the one before.
         landmarks: GeneFace's aud_idexp.npy of this film, instead of the clip's own landmarks.
         seed: of all random numbers.
         device: cpu, cuda, or auto for the best there is.

@@ -210,4 +210,5 @@ def _print_notes(console: Console, notes: Sequence[str], missing: Mapping[str, s
     for note in notes:
         console.print(f"Note: {note}", markup=False)
     for metric, reason in missing.items():
-        console.print(f"Not measured: {metric}; {reason}.", markup=False)
+        # Not wrapped by us, so that an address can be copied.
+        console.print(f"Not measured: {metric}; {reason}.", markup=False, soft_wrap=True)

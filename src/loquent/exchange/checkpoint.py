@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from loquent.errors import InputError
+from loquent.portrait_file import is_portrait_file
 
 _BUFFERS = ("aabb_train", "aabb_infer", "density_grid", "density_bitfield", "density_grid_torso", "step_counter")
 """Tensors of a model that are not trained, besides the offsets of its grids."""
@@ -87,6 +88,10 @@ class Checkpoint:
 def _load(path: Path) -> Any:
     if not path.is_file():
         raise InputError(f"The checkpoint {path} does not exist. {_HOW_TO}")
+    if is_portrait_file(path):
+        raise InputError(
+            f"{path} is a portrait of Loquent already: `loquent render {path} SOUND` makes it speak. {_HOW_TO}"
+        )
     content = io.BytesIO(path.read_bytes())  # read once: what was judged is what is loaded
     try:
         with torch.serialization.safe_globals(_numpy_scalars()):

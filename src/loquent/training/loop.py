@@ -77,7 +77,8 @@ def run_stage(
     saved_at = previewed_at = time.monotonic()
     timed = budget.seconds > 0
     total = budget.seconds if timed else budget.steps
-    with Progress(f"Training {name}", round(total), unit="s" if timed else "step") as bar:
+    so_far = round(budget.progress * total)
+    with Progress(f"Training {name}", round(total), unit="s" if timed else "step", done=so_far) as bar:
         try:
             budget.start()
             while budget.progress < 1:

@@ -30,6 +30,7 @@ from loquent.fields.torso_follow import TorsoFollow
 from loquent.motion import Motion
 from loquent.nn.lip_predictor import STEPS_BEFORE, WINDOW_STEPS
 from loquent.portrait import Portrait
+from loquent.portrait_file import is_portrait_file
 from loquent.progress import Progress
 from loquent.rendering.torso import TorsoOccupancy
 from loquent.speech.kinds import PARTS, speech_kind
@@ -89,13 +90,17 @@ def train(
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for the best there is.
 
     Raises:
-        InputError: the run folder belongs to another run or is in use, the device is not there, or the landmarks fit neither
-            the clip nor the preset.
+        InputError: `out` is there and no portrait, the run folder belongs to another run or is in use, the device is not there,
+            or the landmarks fit neither the clip nor the preset.
         ClipError: a file of the clip is damaged.
         DivergenceError: training did not converge.
     """
     if minutes is not None:
         preset = replace(preset, minutes=minutes)
+    if out.is_file() and not is_portrait_file(out):
+        raise InputError(
+            f"{out} exists and is no portrait, so it is left alone. Name another file with --out, or remove it."
+        )
     run = _Run(clip, out, preset, landmarks, seed, find_device(device))
     with locked(run.folder / ".lock", f"`loquent train` is working in {run.folder}"):
         if run.is_finished():
@@ -116,7 +121,7 @@ def few_steps_note(portrait: Portrait) -> str | None:
     enough = math.ceil(minutes * FEW_STEPS / max(steps, 1))
     return (
         f"Only {steps} steps of training fitted into {minutes:g} minutes: expect a soft face, and lips that hardly open. "
-        f"This computer is slow or was busy; leave it alone while it trains, or give it more time: --minutes {enough}."
+        f"Leave the computer alone while it trains, and give it more time: --minutes {enough}."
     )
 
 
