@@ -12,10 +12,11 @@ from jaxtyping import Float
 from loquent.data.clip import Clip
 from loquent.face.lips import lip_opening, lip_width
 from loquent.media.audio import read_waveform
+from loquent.prepare.sound_offset import LIPS_LEAD_S
 from loquent.speech.closures import meeting
 from loquent.speech.kinds import extract
 from loquent.speech.phonetic_net import CLASSES
-from loquent.speech.usual_lips import usual_lips
+from loquent.speech.usual_lips import lip_claims, usual_lips
 from loquent.storage import write_json
 from research.phonetic import lip_tracks, shards
 from research.phonetic.classes import IGNORED, index
@@ -66,9 +67,10 @@ def lips(tracks: list[Track]) -> dict[str, dict[str, float]]:
     offsets = lip_tracks.find_offsets(tracks, both)
     times = [item.times_s + offset for item, offset in zip(tracks, offsets, strict=True)]
     spoken = [_at(f[:, index("silence")], t) < 0.5 for f, t in zip(phonetic, times, strict=True)]
-    result = {}
+    result, openings = {}, {}
     for name, features in {
         "log-mel": mel, "posteriors": [f[:, :N_CLASSES] for f in phonetic], "bottleneck": [f[:, N_CLASSES:] for f in phonetic],
+        "claims": [lip_claims(torch.from_numpy(f[:, :N_CLASSES])).numpy() for f in phonetic],
         "posteriors + bottleneck": phonetic, "causal form": causal, "log-mel + both": both,
     }.items():  # fmt: skip
         inputs = [lip_tracks.windows(f, t) for f, t in zip(features, times, strict=True)]
@@ -79,12 +81,17 @@ def lips(tracks: list[Track]) -> dict[str, dict[str, float]]:
         opening, width = (table[choice, people] for table, choice in zip(tables, chosen, strict=True))
         long = np.array([len(item.opening) > LONG_FRAMES for item in tracks])
         row = {"opening": opening.mean(), "opening_long_clips": opening[long].mean(), "width": width.mean()}
-        openings = [predictions[c, p][:, 0] for p, c in zip(people, chosen[0], strict=True)]
-        result[name] = _rounded(row | _closures(openings, tracks, spoken))
-        if name == "bottleneck":
-            met = [_shut(o, f, t) for o, f, t in zip(openings, phonetic, times, strict=True)]
-            result["bottleneck, shut on p b m"] = _rounded(_opening(met, tracks) | _closures(met, tracks, spoken))
-    result["no real data"] = _untaught(tracks, phonetic, times, spoken)
+        openings[name] = [predictions[c, p][:, 0] for p, c in zip(people, chosen[0], strict=True)]
+        result[name] = _rounded(row | _closures(openings[name], tracks, spoken))
+    # As portraits do: the mean over descriptions with a regression each, and shut where a p, b or m is heard.
+    described = "mean of bottleneck and claims"
+    openings[described] = [(a + b) / 2 for a, b in zip(openings["bottleneck"], openings["claims"], strict=True)]
+    result[described] = _judged(openings[described], tracks, spoken)
+    untaught, common_s = _untaught(tracks, phonetic, times)
+    for name in ("bottleneck", described):
+        met = [_shut(o, f, t + common_s) for o, f, t in zip(openings[name], phonetic, times, strict=True)]
+        result[f"{name}, shut on p b m"] = _judged(met, tracks, spoken)
+    result["no real data"] = _judged(untaught, tracks, spoken)
     return result
 
 
@@ -92,10 +99,17 @@ def _shut(
     opening: Float[np.ndarray, "frames"], features: Float[np.ndarray, "steps 64"], times_s: Float[np.ndarray, "frames"]
 ) -> Float[np.ndarray, "frames"]:
     """A predicted opening, of unit variance in people, brought to `SHUT_OPENING` where a p, b or m is heard, by the
-    rule that brings portraits' lips to rest there."""
+    rule that brings portraits' lips to rest there.
+
+    Usual lips agree best with the sound of `times_s`; `loquent prepare` lays it where they do `LIPS_LEAD_S` later.
+    """
     steps = torch.arange(len(features))
-    share = _at(meeting("phonetic", torch.from_numpy(features), steps).numpy(), times_s)
+    share = _at(meeting("phonetic", torch.from_numpy(features), steps).numpy(), times_s - LIPS_LEAD_S)
     return np.asarray((1 - share) * opening + share * SHUT_OPENING)
+
+
+def _judged(openings: list[np.ndarray], tracks: list[Track], spoken: list[np.ndarray]) -> dict[str, float]:
+    return _rounded(_opening(openings, tracks) | _closures(openings, tracks, spoken))
 
 
 def _opening(openings: list[np.ndarray], tracks: list[Track]) -> dict[str, float]:
@@ -122,15 +136,17 @@ def _rounded(row: dict[str, float]) -> dict[str, float]:
 
 
 def _untaught(
-    tracks: list[Track], features: list[np.ndarray], times: list[np.ndarray], spoken: list[np.ndarray]
-) -> dict[str, float]:
+    tracks: list[Track], features: list[np.ndarray], times: list[np.ndarray]
+) -> tuple[list[np.ndarray], float]:
+    """The usual openings under each sound, and by how many seconds all sounds are shifted for them."""
     openings = [usual_lips(torch.from_numpy(f[None, :, :N_CLASSES]))[0, 0].numpy() for f in features]
     # One shift for all people: the estimated offsets leave a common constant open.
-    shifted = [
-        [_at(o, t + shift) for o, t in zip(openings, times, strict=True)] for shift in np.arange(-0.1, 0.101, 0.02)
-    ]
-    best = max(shifted, key=lambda curves: _opening(curves, tracks)["opening"])
-    return _rounded(_opening(best, tracks) | _closures(best, tracks, spoken))
+    shifted = {
+        float(shift): [_at(o, t + shift) for o, t in zip(openings, times, strict=True)]
+        for shift in np.arange(-0.1, 0.101, 0.02)
+    }
+    best = max(shifted, key=lambda shift: _opening(shifted[shift], tracks)["opening"])
+    return shifted[best], best
 
 
 def _at(values: np.ndarray, times_s: np.ndarray) -> np.ndarray:
