@@ -52,7 +52,8 @@ def test_the_version_is_the_files_own(capsys: pytest.CaptureFixture[str], tmp_pa
     with safe_open(now, framework="pt") as file:
         facts = json.loads(file.metadata()["loquent"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    save_file(tensors, older, metadata={"loquent": json.dumps({**facts, "version": VERSION - 1})})
-    for path, version in ((now, VERSION), (older, VERSION - 1)):
+    tensors["lips.answers"] = tensors["lips.answers"][0]  # as version 5 held them
+    save_file(tensors, older, metadata={"loquent": json.dumps({**facts, "version": 5})})
+    for path, version in ((now, VERSION), (older, 5)):
         assert main(["inspect", str(path), "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["version"] == version
