@@ -296,7 +296,9 @@ def test_no_result_replaces_a_file_of_another_kind(
         ("study", "--out", tmp_path, "--results", tmp_path / "answers.csv", "--json", precious),
     ):
         assert "Name it precious.json" in refusal(capsys, *words)
-    assert "no portrait, so it is left alone" in refusal(capsys, "train", clip, "--out", precious)
+    checkpoint = tmp_path / "ngp.pth"
+    for words in (("train", clip), ("import", checkpoint, "--clip", clip)):
+        assert "no portrait, so it is left alone" in refusal(capsys, *words, "--out", precious)
     assert precious.read_bytes() == b"hours of work"
 
 

@@ -23,9 +23,10 @@ from loquent.fields.er_nerf import ErNerfConfig, ErNerfHead
 from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
 from loquent.media.rates import SAMPLE_RATE_HZ
 from loquent.motion import Motion
+from loquent.nn.landmark_generator import RegressedLandmarks, RegressedLandmarksConfig
 from loquent.nn.lip_predictor import STEPS_BEFORE, WINDOW_STEPS, LipPredictor
 from loquent.portrait import Portrait
-from loquent.portrait_file import VERSION
+from loquent.portrait_file import VERSION, is_portrait_file
 from loquent.rendering.torso import TorsoOccupancy
 from loquent.speech.kinds import PARTS, extract, speech_kind
 from loquent.speech.phonetic_net import CLASSES
@@ -267,6 +268,40 @@ def test_portraits_from_before_descriptions_were_compared_one_by_one_are_read(
     windows = torch.rand(4, n_inputs // WINDOW_STEPS, WINDOW_STEPS, generator=random)
     assert old.lips is not None
     assert torch.equal(loaded(windows), old.lips(windows))
+
+
+def test_a_portrait_of_the_default_features_is_read_as_it_was_written(clip: Clip, tmp_path: Path) -> None:
+    listens = replace(clip, info=replace(clip.info, speech_kind="mel_phonetic"))
+    made = make_random_portrait(listens, condition="expression")
+    made.save(tmp_path / "me.portrait")
+    assert Portrait.load(tmp_path / "me.portrait").lips is not None
+
+
+@pytest.mark.parametrize(
+    ("shape", "parts"),
+    [((1, 0, 2), (0,)), ((1, 0, 2), (-1,)), ((2, 0, 2), (1,)), ((1, 0, 2), (1, 2)), ((1, 0, 2), (7,))],
+)
+def test_answers_that_do_not_go_with_their_descriptions_are_refused(
+    shape: tuple[int, ...], parts: tuple[int, ...]
+) -> None:
+    inputs = torch.zeros(24)
+    with pytest.raises(ValueError, match="do not go with descriptions"):
+        LipPredictor(
+            inputs, torch.zeros(2, 24), torch.zeros(2), inputs, torch.zeros(0, 24).half(), torch.zeros(shape), parts
+        )
+
+
+def test_a_generator_whose_descriptions_do_not_make_up_its_speech_is_refused() -> None:
+    with pytest.raises(ValueError, match="do not make up steps of 80"):
+        RegressedLandmarks(RegressedLandmarksConfig(80, 10, 4, parts=[20, 20]))
+
+
+def test_text_that_nests_without_end_is_no_portrait(tmp_path: Path) -> None:
+    path = tmp_path / "deep.portrait"
+    save_file({"a": torch.ones(3)}, path, metadata={"loquent": "[" * 100_000})
+    assert not is_portrait_file(path)
+    with pytest.raises(PortraitError, match="lacks the description"):
+        Portrait.load(path)
 
 
 def test_no_file_says_how_to_make_one(tmp_path: Path) -> None:

@@ -66,7 +66,8 @@ def lips(tracks: list[Track]) -> dict[str, dict[str, float]]:
     both = [np.concatenate(pair, axis=1) for pair in zip(mel, phonetic, strict=True)]
     offsets = lip_tracks.find_offsets(tracks, both)
     times = [item.times_s + offset for item, offset in zip(tracks, offsets, strict=True)]
-    spoken = [_at(f[:, index("silence")], t) < 0.5 for f, t in zip(phonetic, times, strict=True)]
+    untaught, common_s = _untaught(tracks, phonetic, times)
+    spoken = [_at(f[:, index("silence")], t + common_s) < 0.5 for f, t in zip(phonetic, times, strict=True)]
     result, openings = {}, {}
     for name, features in {
         "log-mel": mel, "posteriors": [f[:, :N_CLASSES] for f in phonetic], "bottleneck": [f[:, N_CLASSES:] for f in phonetic],
@@ -83,15 +84,14 @@ def lips(tracks: list[Track]) -> dict[str, dict[str, float]]:
         row = {"opening": opening.mean(), "opening_long_clips": opening[long].mean(), "width": width.mean()}
         openings[name] = [predictions[c, p][:, 0] for p, c in zip(people, chosen[0], strict=True)]
         result[name] = _rounded(row | _closures(openings[name], tracks, spoken))
-    # As portraits do: the mean over descriptions with a regression each, and shut where a p, b or m is heard.
+    # As portraits do, but without log-mel and kernels: a regression for each description, and their mean.
     described = "mean of bottleneck and claims"
     openings[described] = [(a + b) / 2 for a, b in zip(openings["bottleneck"], openings["claims"], strict=True)]
     result[described] = _judged(openings[described], tracks, spoken)
-    untaught, common_s = _untaught(tracks, phonetic, times)
     for name in ("bottleneck", described):
         met = [_shut(o, f, t + common_s) for o, f, t in zip(openings[name], phonetic, times, strict=True)]
         result[f"{name}, shut on p b m"] = _judged(met, tracks, spoken)
-    result["no real data"] = _judged(untaught, tracks, spoken)
+    result["no real data"] = {**_judged(untaught, tracks, spoken), "sound_shifted_s": round(common_s, 3)}
     return result
 
 
@@ -109,6 +109,7 @@ def _shut(
 
 
 def _judged(openings: list[np.ndarray], tracks: list[Track], spoken: list[np.ndarray]) -> dict[str, float]:
+    """Every figure that openings alone have; none for widths."""
     return _rounded(_opening(openings, tracks) | _closures(openings, tracks, spoken))
 
 
@@ -138,9 +139,9 @@ def _rounded(row: dict[str, float]) -> dict[str, float]:
 def _untaught(
     tracks: list[Track], features: list[np.ndarray], times: list[np.ndarray]
 ) -> tuple[list[np.ndarray], float]:
-    """The usual openings under each sound, and by how many seconds all sounds are shifted for them."""
+    """The usual openings under each sound, and by how many seconds all sounds are shifted for them: the estimated offsets
+    leave a common constant open, and this one suits the people best who are judged."""
     openings = [usual_lips(torch.from_numpy(f[None, :, :N_CLASSES]))[0, 0].numpy() for f in features]
-    # One shift for all people: the estimated offsets leave a common constant open.
     shifted = {
         float(shift): [_at(o, t + shift) for o, t in zip(openings, times, strict=True)]
         for shift in np.arange(-0.1, 0.101, 0.02)

@@ -15,9 +15,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from loquent.errors import PortraitError
+from loquent.errors import InputError, PortraitError
 from loquent.storage import (
     TensorKind,
+    check_file_place,
     check_finite,
     check_frame_ids,
     check_tensors,
@@ -60,10 +61,27 @@ def is_portrait_file(path: Path) -> bool:
     """Whether a file was written as a portrait, by whichever version and for whatever field."""
     try:
         with safe_open(path, framework="pt") as file:
-            facts = json.loads((file.metadata() or {})["loquent"])
-    except (SafetensorError, OSError, KeyError, json.JSONDecodeError):
+            _facts(path, file)
+    except (SafetensorError, OSError, PortraitError):
         return False
-    return isinstance(facts, dict) and facts.get("format") == FORMAT
+    return True
+
+
+def check_portrait_place(target: Path, *inputs: Path | None) -> None:
+    """Check that a portrait can be written to `target`, where at most another portrait is replaced.
+
+    Args:
+        target: the file to write.
+        inputs: files that it is made from and must not replace.
+
+    Raises:
+        InputError: see `loquent.storage.check_file_place`, or it is a file of another kind.
+    """
+    check_file_place(target, *inputs)
+    if target.is_file() and not is_portrait_file(target):
+        raise InputError(
+            f"{target} exists and is no portrait, so it is left alone. Name another file with --out, or remove it."
+        )
 
 
 def read_portrait_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -115,6 +133,17 @@ def telling_damage(path: Path) -> Iterator[None]:
         raise PortraitError(f"The portrait {path} is damaged: {reason}. Copy or train it again.") from cause
 
 
+def _facts(path: Path, file: Any) -> dict[str, Any]:
+    """The description in an opened portrait file, of any version."""
+    try:
+        facts = json.loads((file.metadata() or {})["loquent"])
+    except (KeyError, json.JSONDecodeError, RecursionError) as cause:
+        raise PortraitError(f"{path} is not a portrait file: it lacks the description Loquent writes.") from cause
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        raise PortraitError(f"{path} is not a portrait file: it lacks the format {FORMAT!r}.")
+    return facts
+
+
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if path.is_dir():
         raise PortraitError(f"{path} is a folder, not a portrait file. Name the file that `loquent train` wrote.")
@@ -122,17 +151,13 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise PortraitError(f"The portrait {path} does not exist. Make one with `loquent train CLIP --out {path}`.")
     try:
         with safe_open(path, framework="pt") as file:
-            facts = json.loads((file.metadata() or {})["loquent"])
+            facts = _facts(path, file)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, OSError) as cause:
         raise PortraitError(
             f"{path} is not a portrait file, or is cut off or damaged ({cause}). Name one that `loquent train` wrote; the "
             "portrait comes before what it works on: `loquent render PORTRAIT SOUND`."
         ) from cause
-    except (KeyError, json.JSONDecodeError) as cause:
-        raise PortraitError(f"{path} is not a portrait file: it lacks the description Loquent writes.") from cause
-    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-        raise PortraitError(f"{path} is not a portrait file: it lacks the format {FORMAT!r}.")
     if not isinstance(facts.get("version"), int) or facts["version"] > VERSION:
         raise PortraitError(
             f"The portrait {path} has version {facts.get('version')}; this Loquent reads up to {VERSION}. Update Loquent."

@@ -156,7 +156,7 @@ def _lips(is_there: bool, tensors: dict[str, Tensor], head: HeadField, kind: Spe
     n_inputs, n_coefficients = WINDOW_STEPS * kind.width, asdict(head.config)["expression_width_in"]
     sizes = {"mean": (n_inputs,), "weight": (n_coefficients, n_inputs), "bias": (n_coefficients,)}
     check_tensors(tensors, {name: (torch.float32, size) for name, size in sizes.items()})
-    parts = PARTS.get(kind.name, (1,))
+    parts = PARTS.get(kind.name)
     found = LipPredictor(**tensors, parts=parts)
     lips = LipPredictor.empty(n_inputs, n_coefficients, len(found.examples), parts)
     lips.load_state_dict(found.state_dict())

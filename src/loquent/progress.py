@@ -98,7 +98,7 @@ class Progress:
 
     def _rate(self) -> float:
         elapsed = time.monotonic() - self._started
-        return (self._done - self._done_before) / elapsed if elapsed > 0 else 0.0
+        return max(self._done - self._done_before, 0) / elapsed if elapsed > 0 else 0.0
 
     def _rate_text(self) -> str:
         if self._unit in ("s", "%"):

@@ -70,7 +70,7 @@ def check_file_place(target: Path, *inputs: Path | None) -> None:
 
 
 def check_json_place(target: Path, *inputs: Path | None) -> None:
-    """The same for a report: what does not end like JSON may be a file that nobody wanted to lose.
+    """The same for a report, whose name must end like JSON: another one is a slip, and may be a file that nobody wants to lose.
 
     Raises:
         InputError: as :func:`check_file_place`, or another ending.

@@ -30,7 +30,7 @@ from loquent.nn.lip_predictor import WINDOW_STEPS, LipPredictor
 from loquent.ops.dispatch import named_tensors
 from loquent.portrait import Portrait
 from loquent.rendering.torso import TorsoOccupancy
-from loquent.speech.kinds import speech_kind
+from loquent.speech.kinds import PARTS, speech_kind
 
 
 def assert_values_match(
@@ -185,7 +185,12 @@ def make_random_portrait(
     cells = torch.zeros(32, 32, 32, dtype=torch.bool)
     cells[12:20, 12:20, 12:20] = has_head
     n_inputs = width * WINDOW_STEPS
-    lips = LipPredictor(torch.zeros(n_inputs), torch.randn(n_coefficients, n_inputs), torch.zeros(n_coefficients))
+    lips = LipPredictor(
+        torch.zeros(n_inputs),
+        torch.randn(n_coefficients, n_inputs),
+        torch.zeros(n_coefficients),
+        parts=PARTS.get(clip.info.speech_kind),
+    )
     return Portrait(
         head=head.requires_grad_(False).eval(),
         torso=torso.requires_grad_(False).eval(),

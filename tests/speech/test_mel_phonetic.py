@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from loquent.speech.kinds import PARTS, extract, speech_kind
+from loquent.speech.phonetic_net import CLASSES, NECK_WIDTH
 from loquent.speech.usual_lips import lip_claims
 
 
@@ -21,6 +22,10 @@ def test_it_holds_both_kinds_unchanged_and_the_claims() -> None:
 
 def test_its_parts_and_its_delay_are_those_of_the_kinds_in_it() -> None:
     kind = speech_kind("mel_phonetic")
-    assert PARTS[kind.name][0] == speech_kind("log_mel").width
+    assert PARTS[kind.name] == (
+        speech_kind("log_mel").width,
+        NECK_WIDTH,
+        lip_claims(torch.zeros(1, len(CLASSES))).shape[1],
+    )
     assert sum(PARTS[kind.name]) == kind.width
     assert kind.look_ahead_s == max(speech_kind(name).look_ahead_s for name in ("log_mel", "phonetic"))

@@ -184,6 +184,32 @@ def test_sound_unlike_the_clip_is_left_to_the_lines() -> None:
     torch.testing.assert_close(kernel, torch.zeros_like(kernel), atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("noise", [0.0, 1e-7, 1e-4])
+@pytest.mark.parametrize("silent", [0.8, 1.0])
+def test_a_clip_that_is_mostly_digital_silence_gives_a_finite_predictor(silent: float, noise: float) -> None:
+    """Silent frames all sound the same, up to rounding; what is left of the clip sets the kernel's width."""
+    windows, generator = made_up_speech(300)
+    truth = torch.from_numpy(generator.standard_normal((300, 2))).float()
+    n_silent = round(silent * 300)
+    windows[:n_silent] = (
+        windows[0] + noise * torch.from_numpy(generator.standard_normal(windows[:n_silent].shape)).float()
+    )
+    predictor = fit_lip_predictor(windows, truth, torch.arange(300), 25.0, (2, 4)).predictor
+    assert torch.isfinite(predictor.examples.float()).all()
+    assert torch.isfinite(predictor(windows)).all()
+    if silent < 1:
+        spoken = windows[n_silent:]
+        narrower = fit_lip_predictor(spoken, truth[n_silent:], torch.arange(len(spoken)), 25.0, (2, 4)).predictor
+        torch.testing.assert_close(predictor.scale, narrower.scale, rtol=0.3, atol=0)
+
+
+def test_the_largest_gain_is_a_bound() -> None:
+    windows, generator = made_up_speech(300)
+    truth = windows[:, 0, 12:13] + torch.from_numpy(generator.standard_normal((300, 1))).float()
+    fit = fit_lip_predictor(windows, truth, torch.arange(300), 25.0, enlargement=lambda share, r: share * 0 + 9.0)
+    assert fit.gain == (lips.LARGEST_GAIN,)
+
+
 def test_long_clips_keep_a_bounded_number_of_examples() -> None:
     windows, _ = made_up_speech(300)
     with pytest.MonkeyPatch.context() as patch:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from loquent.errors import DivergenceError
+from loquent.progress import Progress
 from loquent.training.budget import Budget
 from loquent.training.loop import MAX_ROLLBACKS, WARM_UP_STEPS, run_stage
 
@@ -55,6 +56,21 @@ def test_a_stage_resumed_late_goes_on_and_still_notices_a_loss_that_explodes(tmp
     run(jumpy, Budget(steps=600, done_steps=300), tmp_path)
     assert jumpy.n_restored == 1
     assert jumpy.rate_factor == 0.5
+
+
+def test_a_stage_resumed_late_does_not_count_earlier_steps_as_its_pace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[dict[str, Any]] = []
+
+    class Bar(Progress):
+        def __init__(self, *words: Any, **facts: Any) -> None:
+            shown.append(facts)
+            super().__init__(*words, **facts)
+
+    monkeypatch.setattr("loquent.training.loop.Progress", Bar)
+    run(Scripted(lambda _: 0.01), Budget(steps=600, done_steps=300), tmp_path)
+    assert shown == [{"unit": "step", "done": 300}]
 
 
 def test_the_high_losses_of_the_first_steps_are_no_divergence(tmp_path: Path) -> None:

@@ -45,9 +45,9 @@ def import_(checkpoint: CheckpointFile, /, clip: Path, out: Path, ema: bool = Fa
         ema: take the running average of the weights that per-epoch files hold; the originals evaluate the raw ones.
     """
     from loquent.exchange.importer import import_checkpoint
-    from loquent.storage import check_file_place
+    from loquent.portrait_file import check_portrait_place
 
-    check_file_place(out, checkpoint)
+    check_portrait_place(out, checkpoint)
     import_checkpoint(checkpoint, clip, ema=ema).save(out)
     print(f"Wrote {out}. What it is: loquent inspect {out}")
     return 0

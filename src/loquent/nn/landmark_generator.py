@@ -142,7 +142,9 @@ class RegressedLandmarks(LandmarkGenerator):
     def __init__(self, config: RegressedLandmarksConfig) -> None:
         super().__init__()
         self.config = config
-        n_inputs, parts = config.speech_width * config.steps, tuple(config.parts or (1,))
+        n_inputs, parts = config.speech_width * config.steps, tuple(config.parts or (config.speech_width,))
+        if sum(parts) != config.speech_width:
+            raise ValueError(f"descriptions {parts} wide do not make up steps of {config.speech_width} numbers")
         self.predictor = LipPredictor.empty(n_inputs, config.n_motions, config.n_examples, parts)
         self.motions = LandmarkMotions.empty(config.n_points, config.n_motions)
 

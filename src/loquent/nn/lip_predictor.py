@@ -35,7 +35,7 @@ class LipPredictor(nn.Module):
         scale: Float[Tensor, "inputs"] | None = None,
         examples: Float[Tensor, "examples inputs"] | None = None,
         answers: Float[Tensor, "parts examples coefficients"] | None = None,
-        parts: tuple[int, ...] = (1,),
+        parts: tuple[int, ...] | None = None,
     ) -> None:
         """Parts of the sum that :meth:`forward` computes; without scale, examples and answers it is the linear ones alone.
 
@@ -47,16 +47,20 @@ class LipPredictor(nn.Module):
                 its kernel.
             examples: scaled windows of training frames, in half precision.
             answers: what each description adds where it is that of an example.
-            parts: widths of the descriptions that lie side by side in a step; one number = all is one description.
+            parts: widths of the descriptions that lie side by side in a step; nothing = all is one description.
+
+        Raises:
+            ValueError: answers and parts do not go together.
         """
         super().__init__()
+        parts = tuple(parts or (mean.numel(),))
         if scale is None or examples is None or answers is None:
             scale = torch.ones(mean.shape)
             examples = torch.zeros(0, mean.numel(), dtype=torch.half)
             answers = torch.zeros(len(parts), 0, bias.numel())
-        if answers.shape[0] != len(parts) or mean.numel() % sum(parts):
+        if answers.shape[:1] != (len(parts),) or min(parts) < 1 or mean.numel() % sum(parts):
             raise ValueError(
-                f"answers to {answers.shape[0]} descriptions of {mean.numel()} numbers do not go with parts {parts}"
+                f"answers {list(answers.shape)} of {mean.numel()} numbers do not go with descriptions {parts} wide"
             )
         self.sizes = [width * (mean.numel() // sum(parts)) for width in parts]
         self.register_buffer("mean", mean)
@@ -68,7 +72,7 @@ class LipPredictor(nn.Module):
 
     @classmethod
     def empty(
-        cls, n_inputs: int, n_coefficients: int, n_examples: int, parts: tuple[int, ...] = (1,)
+        cls, n_inputs: int, n_coefficients: int, n_examples: int, parts: tuple[int, ...] | None = None
     ) -> "LipPredictor":
         """Of these sizes, for `load_state_dict` to fill."""
         return cls(
@@ -77,7 +81,7 @@ class LipPredictor(nn.Module):
             torch.zeros(n_coefficients),
             torch.ones(n_inputs),
             torch.zeros(n_examples, n_inputs, dtype=torch.half),
-            torch.zeros(len(parts), n_examples, n_coefficients),
+            torch.zeros(len(parts or (1,)), n_examples, n_coefficients),
             parts,
         )
 

@@ -16,13 +16,14 @@ from torch import Tensor
 
 from loquent.face.lips import correlation, high_pass
 from loquent.media.rates import FPS
+from loquent.speech.closures import LEAD_STEPS
 from loquent.speech.kinds import extract, speech_kind
 from loquent.speech.phonetic_net import CLASSES
 from loquent.speech.usual_lips import usual_lips
 
 CANDIDATES_S = np.round(np.arange(-0.5, 0.501, 0.02), 2)
 """Offsets that are tried, in seconds."""
-LIPS_LEAD_S = 0.04
+LIPS_LEAD_S = LEAD_STEPS / speech_kind("phonetic").rate_hz
 """Lips take a sound's shape this much before the network hears it, in the median of a dozen films (0.01 s in the studio
 recordings of eleven other people); so an offset is known to some hundredths of a second only."""
 APPLY_FROM = 0.8

@@ -11,7 +11,7 @@ SURE = (0.15, 0.5)
 GLIDE = (0.25, 0.5, 0.25)
 """Weights of a step and its neighbours (0.02 s away): lips take a moment to meet."""
 LEAD_STEPS = 2
-"""Lips meet this much before the network hears it (0.04 s, as `loquent prepare` lays sound and lips; docs/architecture.md)."""
+"""Lips meet this much before the network hears it (0.04 s; docs/architecture.md). `loquent prepare` lays sound and lips so."""
 
 
 def meeting(
@@ -24,14 +24,11 @@ def meeting(
     if len(features) == 0 or len(steps) == 0:
         return features.new_zeros(len(steps))
     heard = steps + LEAD_STEPS
-    first, end = (
-        min(max(int(heard.min()) - 1, 0), len(features) - 1),
-        int(heard.max()) + 2,
-    )  # nothing farther off is looked at
+    first, end = min(int(heard.min()) - 1, len(features) - 1), int(heard.max()) + 2  # nothing farther off is looked at
     bilabial = posterior("bilabial", kind_name, features[first:end])
     if bilabial is None:
         return features.new_zeros(len(steps))
     sure = ((bilabial - SURE[0]) / (SURE[1] - SURE[0])).clamp(0, 1)
-    beyond = 1 + LEAD_STEPS  # the end of the sound, where no bilabial is
+    beyond = 1 + LEAD_STEPS  # after the last step of the sound lips look ahead to this many, where no bilabial is
     glided = functional.conv1d(functional.pad(sure[None, None], (1, beyond)), sure.new_tensor(GLIDE)[None, None])
     return glided[0, 0, heard - first]

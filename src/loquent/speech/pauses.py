@@ -12,7 +12,7 @@ SILENT_SINCE = 2
 0.1 s before silence, are half closed as it begins and wholly 0.2 s later."""
 SILENT_UNTIL = range(6)
 """Steps after each step in which nobody is to speak (0 to 0.1 s, before the means): lips begin to part 0.2 s before the next
-word and are two thirds free as it begins. People part them earlier, to breathe, and often hold them open all through a pause;
+word and are half free as it begins. People part them earlier, to breathe, and often hold them open all through a pause;
 but no sound says when, and a mouth that hangs open in silence is what viewers see (docs/architecture.md: what this costs)."""
 RAMP_STEPS = 8
 """Half width of the means over time (0.16 s): single steps of noise are often taken for a sound, and lips close smoothly."""

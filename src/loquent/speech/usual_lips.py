@@ -19,11 +19,7 @@ _SPREAD_STEPS = 1.6
 _REACH_STEPS = 5
 
 
-N_CLAIMS = 3
-"""Numbers in a step of `lip_claims`."""
-
-
-def lip_claims(posteriors: Float[Tensor, "*batch steps classes"]) -> Float[Tensor, "*batch steps claims"]:
+def lip_claims(posteriors: Float[Tensor, "*batch steps classes"]) -> Float[Tensor, "*batch steps 3"]:
     """What the sounds heard at each step ask of anybody's lips: opening and spread, each times how much they claim the lips,
     and that claim.
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from scipy.spatial.distance import pdist
 from torch import Tensor
 
 from loquent.face.expression import detrend
@@ -26,6 +27,8 @@ KERNEL_STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Those of the kernel regression."""
 MAX_EXAMPLES = 1024
 """Most training frames whose sound is kept to compare with; more are evenly thinned out."""
+SAME = 1e-3
+"""Windows that differ by less than this share of their size are the same sound; half precision hardly tells them apart."""
 LARGEST_GAIN = 2.0
 """Most by which a coefficient's prediction is enlarged."""
 CERTAIN = 0.5
@@ -104,17 +107,17 @@ def fit_lip_predictor(
     kernels = [_fit_kernel(inputs, wanted) for inputs in descriptions]
     out_of_fold = np.mean([*held_out, *(kernel.out_of_fold for kernel in kernels)], axis=0)
     correlations = tuple(correlation(a, b) for a, b in zip(out_of_fold.T, wanted.T, strict=True))
-    real_share = out_of_fold.std(axis=0) / np.maximum(wanted.std(axis=0), 1e-12)
-    gain = enlargement(real_share.clip(1e-6), np.array(correlations)).clip(1, LARGEST_GAIN)
+    share = out_of_fold.std(axis=0) / np.maximum(wanted.std(axis=0), 1e-12)
+    gain = enlargement(share.clip(1e-6), np.array(correlations)).clip(1, LARGEST_GAIN)
     rest = wanted.mean(axis=0)
-    share = gain / (2 * len(parts))
+    weight_each = gain / (2 * len(parts))
     predictor = LipPredictor(
         torch.from_numpy(np.concatenate(means)).float(),
-        torch.from_numpy(share[:, None] * np.concatenate(weights).T).float(),
-        torch.from_numpy(rest + share * sum(kernel.bias - rest for kernel in kernels)).float(),
+        torch.from_numpy(weight_each[:, None] * np.concatenate(weights).T).float(),
+        torch.from_numpy(rest + weight_each * sum(kernel.bias - rest for kernel in kernels)).float(),
         torch.cat([torch.full((inputs.shape[1],), k.scale) for inputs, k in zip(descriptions, kernels, strict=True)]),
         torch.cat([kernel.examples for kernel in kernels], dim=1),
-        torch.from_numpy(share * np.stack([kernel.answers for kernel in kernels])).float(),
+        torch.from_numpy(weight_each * np.stack([kernel.answers for kernel in kernels])).float(),
         parts,
     )
     return LipFit(predictor, torch.from_numpy(out_of_fold).float(), correlations, tuple(gain.tolist()))
@@ -134,14 +137,12 @@ class _KernelFit:
 def _fit_kernel(description: np.ndarray, wanted: np.ndarray) -> _KernelFit:
     """Ridge regression on likenesses to examples, made orthonormal (Williams and Seeger 2001, the Nyström method).
 
-    Where every frame is an example, this is kernel ridge regression. The kernel is as wide as two frames differ in the median.
+    Where every frame is an example, this is kernel ridge regression. The kernel is as wide as :func:`_usual_distance`.
     """
-    inputs, count = torch.from_numpy(description), len(wanted)
+    count = len(wanted)
     chosen = np.unique(np.linspace(0, count - 1, min(count, MAX_EXAMPLES)).round().astype(int))
-    distances = torch.cdist(inputs[chosen], inputs[chosen])[tuple(np.triu_indices(len(chosen), 1))]
-    width = float(distances.median()) if distances.numel() else 0.0
-    scale = 1 / width if width > 0 else 1.0  # the same sound everywhere: any width will do
-    inputs = inputs * scale
+    scale = 1 / _usual_distance(description[chosen])
+    inputs = torch.from_numpy(description * scale)
     examples = inputs[chosen].half()
     values, directions = np.linalg.eigh(likenesses(examples.double(), examples.double()).numpy())
     is_there = values > 1e-8 * values[-1]
@@ -150,6 +151,17 @@ def _fit_kernel(description: np.ndarray, wanted: np.ndarray) -> _KernelFit:
         likenesses(inputs, examples.double()).numpy() @ basis, wanted, KERNEL_STRENGTHS
     )
     return _KernelFit(scale, examples, basis @ weights, wanted.mean(axis=0) - mean @ weights, out_of_fold)
+
+
+def _usual_distance(frames: np.ndarray) -> float:
+    """Median distance between two frames that differ; 1 where all are the same.
+
+    Frames of digital silence are all the same, and may be most of a clip.
+    """
+    size = float(np.sqrt(np.square(frames).sum(axis=1).mean()))
+    distances = pdist(frames)
+    differing = distances[distances > SAME * size]
+    return float(np.median(differing)) if differing.size else 1.0
 
 
 def _fit_linear(

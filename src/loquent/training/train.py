@@ -30,7 +30,7 @@ from loquent.fields.torso_follow import TorsoFollow
 from loquent.motion import Motion
 from loquent.nn.lip_predictor import STEPS_BEFORE, WINDOW_STEPS
 from loquent.portrait import Portrait
-from loquent.portrait_file import is_portrait_file
+from loquent.portrait_file import check_portrait_place
 from loquent.progress import Progress
 from loquent.rendering.torso import TorsoOccupancy
 from loquent.speech.kinds import PARTS, speech_kind
@@ -97,10 +97,7 @@ def train(
     """
     if minutes is not None:
         preset = replace(preset, minutes=minutes)
-    if out.is_file() and not is_portrait_file(out):
-        raise InputError(
-            f"{out} exists and is no portrait, so it is left alone. Name another file with --out, or remove it."
-        )
+    check_portrait_place(out)
     run = _Run(clip, out, preset, landmarks, seed, find_device(device))
     with locked(run.folder / ".lock", f"`loquent train` is working in {run.folder}"):
         if run.is_finished():
@@ -290,9 +287,9 @@ class _Run:
 
     @torch.no_grad()
     def _condition(self, head: HeadTrainer, frames: Sequence[int]) -> Float[Tensor, "frames condition_width"]:
-        """What a torso is told of the lips: as in a film, what the sound alone gives, where the head is moved by expression.
+        """What a torso is told of the lips: what the sound alone gives, where the head is moved by expression.
 
-        The opening, too: such a torso listens, but draws no lips.
+        The opening, too, though not enlarged as in a film (`LipFit.gain`): such a torso listens, but draws no lips.
         """
         heard = self._head_inputs(frames) if self.lips is None else self.lips.out_of_fold[list(frames)]
         return head.field.encode(heard.to(self.device))
