@@ -295,7 +295,7 @@ def test_no_result_replaces_a_file_of_another_kind(
         ("evaluate", me, clip, "--json", precious),
         ("study", "--out", tmp_path, "--results", tmp_path / "answers.csv", "--json", precious),
     ):
-        assert "Name it precious.json" in refusal(capsys, *words)
+        assert f"Name it {tmp_path / 'precious.json'}" in refusal(capsys, *words)
     checkpoint = tmp_path / "ngp.pth"
     for words in (("train", clip), ("import", checkpoint, "--clip", clip)):
         assert "no portrait, so it is left alone" in refusal(capsys, *words, "--out", precious)

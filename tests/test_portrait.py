@@ -377,6 +377,18 @@ def test_lips_rest_where_nobody_speaks(clip: Clip, tmp_path: Path) -> None:
     assert (unrested[1] - closed).abs().max() > 0.01
 
 
+def test_no_opening_is_smaller_than_that_of_closed_lips(clip: Clip) -> None:
+    portrait = make_random_portrait(clip, condition="expression")
+    assert portrait.lips is not None
+    n_inputs = speech_kind(portrait.speech_kind).width * WINDOW_STEPS
+    features, ids = torch.zeros(60, n_inputs // WINDOW_STEPS), torch.tensor([5, 12])
+    portrait.rest = torch.tensor([-2.0, 0.5])
+    for asked, wanted in ((-3.0, -2.0), (-1.0, -1.0)):
+        portrait.lips = LipPredictor(torch.zeros(n_inputs), torch.zeros(2, n_inputs), torch.tensor([asked, asked]))
+        told = portrait.head.encode(torch.tensor([[wanted, asked]] * 2))
+        torch.testing.assert_close(portrait.conditions(features, ids), told)
+
+
 def test_lips_meet_where_a_bilabial_is_heard(clip: Clip) -> None:
     portrait = make_random_portrait(clip, condition="expression")
     assert portrait.lips is not None

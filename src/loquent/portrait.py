@@ -150,8 +150,11 @@ class Portrait:
             return self.head.encode(contexts.to(self.device))
         windows = frame_windows(features, frame_ids, length=WINDOW_STEPS, n_before=STEPS_BEFORE).to(self.device)
         # Of the coefficients it predicts, drift was taken out before: their mean is 0.
-        coefficients = self._closed(mouth_gain * self.lips(windows).cpu(), features, frame_ids)
-        return self.head.encode(coefficients.to(self.device))
+        coefficients = mouth_gain * self.lips(windows).cpu()
+        if self.rest is not None:
+            # What is enlarged runs past every mouth that training showed: closing it would open it.
+            coefficients[:, 0].clamp_(min=float(self.rest[0]))
+        return self.head.encode(self._closed(coefficients, features, frame_ids).to(self.device))
 
     def each_condition(
         self, features: Float[Tensor, "steps width"], frames: range, *, mouth_gain: float = 1.0

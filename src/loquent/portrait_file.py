@@ -78,7 +78,7 @@ def check_portrait_place(target: Path, *inputs: Path | None) -> None:
         InputError: see `loquent.storage.check_file_place`, or it is a file of another kind.
     """
     check_file_place(target, *inputs)
-    if target.is_file() and not is_portrait_file(target):
+    if target.is_file() and target.stat().st_size > 0 and not is_portrait_file(target):
         raise InputError(
             f"{target} exists and is no portrait, so it is left alone. Name another file with --out, or remove it."
         )

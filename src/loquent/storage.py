@@ -77,7 +77,9 @@ def check_json_place(target: Path, *inputs: Path | None) -> None:
     """
     check_file_place(target, *inputs)
     if target.suffix.lower() != ".json":
-        raise InputError(f"{target} would become a JSON file, but does not end like one. Name it {target.stem}.json.")
+        raise InputError(
+            f"{target} would become a JSON file, but does not end like one. Name it {target.with_suffix('.json')}."
+        )
 
 
 def check_folder_place(target: Path) -> None:

@@ -46,7 +46,7 @@ class LipPredictor(nn.Module):
             scale: multiplies a window, so that each description's squared distance to an example is in units of the width of
                 its kernel.
             examples: scaled windows of training frames, in half precision.
-            answers: what each description adds where it is that of an example.
+            answers: weights of the likenesses to each example, for each description.
             parts: widths of the descriptions that lie side by side in a step; nothing = all is one description.
 
         Raises:
@@ -58,7 +58,8 @@ class LipPredictor(nn.Module):
             scale = torch.ones(mean.shape)
             examples = torch.zeros(0, mean.numel(), dtype=torch.half)
             answers = torch.zeros(len(parts), 0, bias.numel())
-        if answers.shape[:1] != (len(parts),) or min(parts) < 1 or mean.numel() % sum(parts):
+        is_whole = all(isinstance(width, int) and width > 0 for width in parts)
+        if not is_whole or answers.shape[:1] != (len(parts),) or mean.numel() % sum(parts):
             raise ValueError(
                 f"answers {list(answers.shape)} of {mean.numel()} numbers do not go with descriptions {parts} wide"
             )

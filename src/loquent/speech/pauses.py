@@ -9,11 +9,12 @@ from loquent.speech.posteriors import posterior
 
 SILENT_SINCE = 2
 """Steps before each step in which nobody is to have spoken (0.04 s), before the means below. With them lips begin to close
-0.1 s before silence, are half closed as it begins and wholly 0.2 s later."""
+0.2 s before silence, are half closed as it begins and wholly 0.2 s later; a gap of 0.2 s closes them by half."""
 SILENT_UNTIL = range(6)
 """Steps after each step in which nobody is to speak (0 to 0.1 s, before the means): lips begin to part 0.2 s before the next
-word and are half free as it begins. People part them earlier, to breathe, and often hold them open all through a pause;
-but no sound says when, and a mouth that hangs open in silence is what viewers see (docs/architecture.md: what this costs)."""
+word, are half free as it begins and wholly 0.2 s later. People part them earlier, to breathe, and often hold them open all
+through a pause; but no sound says when, and a mouth that hangs open in silence is what viewers see (docs/architecture.md: what
+this costs)."""
 RAMP_STEPS = 8
 """Half width of the means over time (0.16 s): single steps of noise are often taken for a sound, and lips close smoothly."""
 SURE = (0.3, 0.45)
@@ -25,8 +26,8 @@ def resting(
 ) -> Float[Tensor, "steps"]:
     """From 0 = lips are speech's, to 1 = they rest, at some steps of a sound; whatever noise there is.
 
-    The phonetic network says what counts as speech; for other kinds of features nothing does, and the answer is 0. Before the
-    beginning and after the end of a sound nobody speaks.
+    The phonetic network says what counts as speech; for other kinds of features nothing does, and the answer is 0. What lies
+    before the beginning and after the end of a sound is taken for as silent as its first and last moments.
     """
     if len(features) == 0 or len(steps) == 0:
         return features.new_zeros(len(steps))

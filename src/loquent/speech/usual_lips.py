@@ -20,8 +20,8 @@ _REACH_STEPS = 5
 
 
 def lip_claims(posteriors: Float[Tensor, "*batch steps classes"]) -> Float[Tensor, "*batch steps 3"]:
-    """What the sounds heard at each step ask of anybody's lips: opening and spread, each times how much they claim the lips,
-    and that claim.
+    """What the sounds heard at each step ask of anybody's lips: opening times claim, spread times claim, and the claim itself,
+    which is how much of the lips these sounds need (5 for a bilabial, 1 for a vowel).
 
     Each class asks for its usual shape with its dominance (Cohen and Massaro 1993), in proportion to its probability.
     """
