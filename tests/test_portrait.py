@@ -24,13 +24,12 @@ from loquent.fields.torso import ErNerfTorso, ErNerfTorsoConfig
 from loquent.media.rates import SAMPLE_RATE_HZ
 from loquent.motion import Motion
 from loquent.nn.landmark_generator import RegressedLandmarks, RegressedLandmarksConfig
-from loquent.nn.lip_predictor import STEPS_BEFORE, WINDOW_STEPS, LipPredictor
+from loquent.nn.lip_predictor import WINDOW_STEPS, LipPredictor, heard_windows
 from loquent.portrait import Portrait
 from loquent.portrait_file import VERSION, is_portrait_file
 from loquent.rendering.torso import TorsoOccupancy
 from loquent.speech.kinds import PARTS, extract, speech_kind
 from loquent.speech.phonetic_net import CLASSES
-from loquent.speech.windows import frame_windows
 from loquent.testing import make_random_portrait, make_tiny_clip
 
 
@@ -273,8 +272,19 @@ def test_portraits_from_before_descriptions_were_compared_one_by_one_are_read(
 def test_a_portrait_of_the_default_features_is_read_as_it_was_written(clip: Clip, tmp_path: Path) -> None:
     listens = replace(clip, info=replace(clip.info, speech_kind="mel_phonetic"))
     made = make_random_portrait(listens, condition="expression")
+    kind, random = speech_kind("mel_phonetic"), torch.Generator().manual_seed(3)
+    n_inputs, parts = kind.width * WINDOW_STEPS, PARTS["mel_phonetic"]
+    scale, answers = torch.full((n_inputs,), 0.02), torch.rand(len(parts), 5, 2, generator=random)
+    examples = (scale * torch.rand(5, n_inputs, generator=random)).half()
+    assert made.lips is not None
+    made.lips = LipPredictor(made.lips.mean, made.lips.weight, made.lips.bias, scale, examples, answers, parts)
     made.save(tmp_path / "me.portrait")
-    assert Portrait.load(tmp_path / "me.portrait").lips is not None
+    loaded = Portrait.load(tmp_path / "me.portrait").lips
+    assert loaded is not None
+    windows = torch.rand(4, kind.width, WINDOW_STEPS, generator=random)
+    assert torch.equal(loaded(windows), made.lips(windows))
+    linear = (windows.flatten(1) - loaded.mean) @ loaded.weight.T + loaded.bias
+    assert (loaded(windows) - linear).abs().max() > 0.1, "the examples count"
 
 
 @pytest.mark.parametrize(
@@ -432,7 +442,7 @@ def test_mouth_gain_scales_predicted_lips_about_their_mean_shape(clip: Clip) -> 
     portrait = make_random_portrait(clip)
     features, ids = clip.speech_features(), torch.tensor([0, 4, 9])
     assert portrait.lips is not None
-    windows = frame_windows(features, ids, length=WINDOW_STEPS, n_before=STEPS_BEFORE)
+    windows = heard_windows(features, ids)
     with torch.inference_mode():
         predicted = portrait.lips(windows)
         wanted = {gain: portrait.head.encode(gain * predicted) for gain in (0.0, 1.0, 2.5)}

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 
 from loquent.data.clip import Clip
+from loquent.errors import InputError, LoquentError
 from loquent.face.lips import lip_opening, lip_width
 from loquent.media.audio import read_waveform
 from loquent.prepare.sound_offset import LIPS_LEAD_S
@@ -58,41 +59,64 @@ def clip_track(folder: Path) -> Track:
 
 
 def lips(tracks: list[Track]) -> dict[str, dict[str, float]]:
-    """Correlation with each left-out person's lips, mean over people, for several features; the offsets are common to all."""
-    sounds = [item.sound for item in tracks]
-    mel = [extract("log_mel", sound).numpy() for sound in sounds]
-    phonetic = [extract("phonetic", sound).numpy() for sound in sounds]
-    causal = [extract("phonetic_causal", sound).numpy() for sound in sounds]
-    both = [np.concatenate(pair, axis=1) for pair in zip(mel, phonetic, strict=True)]
-    offsets = lip_tracks.find_offsets(tracks, both)
+    """Correlation with each left-out person's lips, mean over people, for several features; the offsets are common to all.
+
+    Raises:
+        InputError: fewer than two people.
+    """
+    if len(tracks) < 2:
+        raise InputError(
+            f"Lips are foretold from other people's: at least two tracks or clips are wanted, not {len(tracks)}."
+        )
+    described = _descriptions([item.sound for item in tracks])
+    offsets = lip_tracks.find_offsets(tracks, described["log-mel + both"])
     times = [item.times_s + offset for item, offset in zip(tracks, offsets, strict=True)]
+    phonetic = described["posteriors + bottleneck"]
     untaught, common_s = _untaught(tracks, phonetic, times)
     spoken = [_at(f[:, index("silence")], t + common_s) < 0.5 for f, t in zip(phonetic, times, strict=True)]
-    result, openings = {}, {}
-    for name, features in {
-        "log-mel": mel, "posteriors": [f[:, :N_CLASSES] for f in phonetic], "bottleneck": [f[:, N_CLASSES:] for f in phonetic],
-        "claims": [lip_claims(torch.from_numpy(f[:, :N_CLASSES])).numpy() for f in phonetic],
-        "posteriors + bottleneck": phonetic, "causal form": causal, "log-mel + both": both,
-    }.items():  # fmt: skip
-        inputs = [lip_tracks.windows(f, t) for f, t in zip(features, times, strict=True)]
-        wanted = [np.stack([item.opening, item.width], axis=1) for item in tracks]
-        predictions = lip_tracks.left_out(inputs, wanted)
-        tables = [lip_tracks.scores(predictions, wanted, target) for target in range(2)]
-        chosen, people = [lip_tracks.fair_choice(table) for table in tables], np.arange(len(tracks))
-        opening, width = (table[choice, people] for table, choice in zip(tables, chosen, strict=True))
-        long = np.array([len(item.opening) > LONG_FRAMES for item in tracks])
-        row = {"opening": opening.mean(), "opening_long_clips": opening[long].mean(), "width": width.mean()}
-        openings[name] = [predictions[c, p][:, 0] for p, c in zip(people, chosen[0], strict=True)]
-        result[name] = _rounded(row | _closures(openings[name], tracks, spoken))
+    openings, result = {}, {}
+    for name, features in described.items():
+        openings[name], width = _foretold(features, tracks, times)
+        result[name] = _judged(openings[name], tracks, spoken) | {"width": round(width, 3)}
     # As portraits do, but without log-mel and kernels: a regression for each description, and their mean.
-    described = "mean of bottleneck and claims"
-    openings[described] = [(a + b) / 2 for a, b in zip(openings["bottleneck"], openings["claims"], strict=True)]
-    result[described] = _judged(openings[described], tracks, spoken)
-    for name in ("bottleneck", described):
+    mean = "mean of bottleneck and claims"
+    openings[mean] = [(a + b) / 2 for a, b in zip(openings["bottleneck"], openings["claims"], strict=True)]
+    result[mean] = _judged(openings[mean], tracks, spoken)
+    for name in ("bottleneck", mean):
         met = [_shut(o, f, t + common_s) for o, f, t in zip(openings[name], phonetic, times, strict=True)]
         result[f"{name}, shut on p b m"] = _judged(met, tracks, spoken)
     result["no real data"] = {**_judged(untaught, tracks, spoken), "sound_shifted_s": round(common_s, 3)}
     return result
+
+
+def _descriptions(sounds: list[np.ndarray]) -> dict[str, list[np.ndarray]]:
+    """Features [steps, width] of each sound, by the names of the table's rows."""
+    mel, phonetic, causal = (
+        [extract(kind, sound).numpy() for sound in sounds] for kind in ("log_mel", "phonetic", "phonetic_causal")
+    )
+    heard = [features[:, :N_CLASSES] for features in phonetic]
+    return {
+        "log-mel": mel,
+        "posteriors": heard,
+        "bottleneck": [features[:, N_CLASSES:] for features in phonetic],
+        "claims": [lip_claims(torch.from_numpy(features)).numpy() for features in heard],
+        "posteriors + bottleneck": phonetic,
+        "causal form": causal,
+        "log-mel + both": [np.concatenate(pair, axis=1) for pair in zip(mel, phonetic, strict=True)],
+    }
+
+
+def _foretold(
+    features: list[np.ndarray], tracks: list[Track], times: list[np.ndarray]
+) -> tuple[list[Float[np.ndarray, "frames"]], float]:
+    """Each person's opening as a ridge on the others foretells it, and the mean correlation of the width, likewise."""
+    inputs = [lip_tracks.windows(f, t) for f, t in zip(features, times, strict=True)]
+    wanted = [np.stack([item.opening, item.width], axis=1) for item in tracks]
+    predictions = lip_tracks.left_out(inputs, wanted)
+    opening, width = (lip_tracks.scores(predictions, wanted, target) for target in range(2))
+    people = np.arange(len(tracks))
+    openings = [predictions[c, p][:, 0] for p, c in zip(people, lip_tracks.fair_choice(opening), strict=True)]
+    return openings, float(width[lip_tracks.fair_choice(width), people].mean())
 
 
 def _shut(
@@ -109,7 +133,7 @@ def _shut(
 
 
 def _judged(openings: list[np.ndarray], tracks: list[Track], spoken: list[np.ndarray]) -> dict[str, float]:
-    """Every figure that openings alone have; none for widths."""
+    """Every figure that openings have."""
     return _rounded(_opening(openings, tracks) | _closures(openings, tracks, spoken))
 
 
@@ -119,7 +143,8 @@ def _opening(openings: list[np.ndarray], tracks: list[Track]) -> dict[str, float
         for o, item in zip(openings, tracks, strict=True)
     ]
     long = [r for r, item in zip(found, tracks, strict=True) if len(item.opening) > LONG_FRAMES]
-    return {"opening": float(np.mean(found)), "opening_long_clips": float(np.mean(long))}
+    row = {"opening": float(np.mean(found))}
+    return row | ({"opening_long_clips": float(np.mean(long))} if long else {})
 
 
 def _closures(openings: list[np.ndarray], tracks: list[Track], spoken: list[np.ndarray]) -> dict[str, float]:
@@ -169,8 +194,9 @@ def judge(corpus: Path | None, tracks_folder: Path | None, clips: list[Path], ta
     figures: dict[str, object] = {"real_time_factor": {form: real_time_factor(kind) for form, kind in KINDS.items()}}
     if corpus:
         figures["accuracy"] = {form: accuracy(corpus, kind) for form, kind in KINDS.items()}
-    if tracks_folder:
-        figures["lips"] = lips(lip_tracks.read_tracks(tracks_folder) + [clip_track(folder) for folder in clips])
+    if tracks_folder or clips:
+        tracks = lip_tracks.read_tracks(tracks_folder) if tracks_folder else []
+        figures["lips"] = lips(tracks + [clip_track(folder) for folder in clips])
     print(json.dumps(figures, indent=1))
     if target:
         write_json(target, figures)
@@ -181,10 +207,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--corpus", type=Path, help="folder with the test shards")
     parser.add_argument("--tracks", type=Path, help="folder of lip tracks (npz)")
-    parser.add_argument("--clips", type=Path, nargs="*", default=[], help="prepared clips to add to the tracks")
+    parser.add_argument("--clips", type=Path, nargs="*", default=[], help="prepared clips, judged with the tracks")
     parser.add_argument("--json", type=Path, help="file for the figures")
     arguments = parser.parse_args()
-    judge(arguments.corpus, arguments.tracks, arguments.clips, arguments.json)
+    try:
+        judge(arguments.corpus, arguments.tracks, arguments.clips, arguments.json)
+    except LoquentError as cause:
+        parser.error(str(cause))
 
 
 if __name__ == "__main__":

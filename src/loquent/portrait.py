@@ -23,7 +23,7 @@ from loquent.geometry.cameras import Camera, pixel_plane, pixel_rays
 from loquent.motion import Motion
 from loquent.nn.landmark_generator import LandmarkGenerator
 from loquent.nn.landmarks import LANDMARK_WINDOW, track_windows
-from loquent.nn.lip_predictor import STEPS_BEFORE, WINDOW_STEPS, LipPredictor
+from loquent.nn.lip_predictor import LipPredictor, heard_windows
 from loquent.ops.ray_march import Box
 from loquent.rendering.layers import Region, box_region, head_over, torso_over
 from loquent.rendering.occupancy import occupied_box
@@ -31,7 +31,7 @@ from loquent.rendering.render import Field, FieldSamples, MarchSettings, render_
 from loquent.rendering.torso import TorsoOccupancy, render_torso
 from loquent.speech.closures import meeting
 from loquent.speech.pauses import resting
-from loquent.speech.windows import STEPS_PER_FRAME, frame_contexts, frame_windows
+from loquent.speech.windows import STEPS_PER_FRAME, frame_contexts
 
 CONDITION_FRAMES = 250
 """Consecutive frames whose conditions are computed at once."""
@@ -148,7 +148,7 @@ class Portrait:
             assert isinstance(config, SpeechHeadConfig)
             contexts = frame_contexts(features, frame_ids, length=config.audio_steps)
             return self.head.encode(contexts.to(self.device))
-        windows = frame_windows(features, frame_ids, length=WINDOW_STEPS, n_before=STEPS_BEFORE).to(self.device)
+        windows = heard_windows(features, frame_ids).to(self.device)
         # Of the coefficients it predicts, drift was taken out before: their mean is 0.
         coefficients = mouth_gain * self.lips(windows).cpu()
         if self.rest is not None:

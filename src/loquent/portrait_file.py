@@ -28,11 +28,12 @@ from loquent.storage import (
 
 FORMAT = "loquent.portrait"
 VERSION = 6
+"""What is written. All earlier ones are read as well, but for those named at `_FIRST_LISTENING`: 1 knew only ER-NeRF's fields,
+always with a torso; before 5 lips were predicted by linear regressions alone."""
 _FIRST_LISTENING = 3
-"""Earlier portraits that listen hear longer windows."""
+"""Earlier portraits whose lips are predicted from sound hear longer windows, and are refused."""
 _FIRST_WITH_BROWS = 4
-"""1 knew only ER-NeRF's fields, always with a torso; before 4 the eye condition was one number; before 5 lips were predicted by
-linear regressions alone. All of these are read as well."""
+"""Before, the eye condition was one number."""
 _FIRST_WITH_PARTS = 6
 """Before, windows of sound were compared as wholes, now each description in them by itself: one description is the same."""
 _ANSWERS = ("lips.answers", "landmarks.predictor.answers")

@@ -23,6 +23,16 @@ def test_a_window_holds_the_steps_around_its_frame_and_zeros_outside_the_sound()
             torch.testing.assert_close(window[:, place], wanted, rtol=0, atol=0)
 
 
+def test_held_windows_hear_the_first_and_last_steps_beyond_the_sound() -> None:
+    features = torch.randn(9, 3, generator=torch.Generator().manual_seed(0))
+    frame_ids = torch.tensor([0, 2, 4, 30])
+    windows = frame_windows(features, frame_ids, length=12, n_before=2, held=True)
+    for window, frame_id in zip(windows, frame_ids.tolist(), strict=True):
+        for place in range(12):
+            step = min(max(2 * frame_id - 2 + place, 0), 8)
+            torch.testing.assert_close(window[:, place], features[step], rtol=0, atol=0)
+
+
 def test_dropped_frames_do_not_disturb_the_others() -> None:
     features = torch.randn(60, 4)
     every = frame_windows(features, torch.arange(30))
@@ -39,6 +49,7 @@ def test_windows_of_other_lengths(length: int) -> None:
 
 def test_no_sound_gives_zeros() -> None:
     assert frame_windows(torch.zeros(0, 5), torch.arange(3)).abs().sum() == 0
+    assert frame_windows(torch.zeros(0, 5), torch.arange(3), held=True).abs().sum() == 0
     assert frame_windows(torch.ones(9, 5), torch.zeros(0, dtype=torch.long)).shape == (0, 5, 16)
 
 

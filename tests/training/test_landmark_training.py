@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from loquent.cli import main
@@ -233,6 +235,25 @@ def test_a_report_says_that_tracked_landmarks_moved_the_lips(
     shown = " ".join(capsys.readouterr().out.split())
     assert "LIPS MOVED BY TRACKED LANDMARKS, NOT BY SOUND" in shown
     assert "come from the sound" not in shown
+
+
+def test_a_generator_from_before_descriptions_were_compared_one_by_one_is_read(
+    clip: Clip, trained: Path, tmp_path: Path
+) -> None:
+    with safe_open(trained, framework="pt") as file:
+        facts = json.loads(file.metadata()["loquent"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    tensors["landmarks.predictor.answers"] = tensors["landmarks.predictor.answers"][0]
+    save_file(tensors, tmp_path / "old.portrait", metadata={"loquent": json.dumps({**facts, "version": 5})})
+    ids, now, old = (
+        torch.arange(4),
+        Portrait.load(trained).landmarks,
+        Portrait.load(tmp_path / "old.portrait").landmarks,
+    )
+    assert now is not None
+    assert old is not None
+    features = clip.speech_features()
+    assert torch.equal(old.generate(features, ids), now.generate(features, ids))
 
 
 class Mouth(LandmarkGenerator):

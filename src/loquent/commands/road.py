@@ -108,7 +108,6 @@ def train(
     """
     from loquent.data.clip import Clip
     from loquent.exchange.rad_folder import read_landmark_file
-    from loquent.portrait_file import check_portrait_place
     from loquent.training.presets import preset_called
     from loquent.training.train import few_steps_note
     from loquent.training.train import train as train_portrait
@@ -117,7 +116,6 @@ def train(
     if minutes is not None and not 0 <= minutes <= MOST_MINUTES:
         raise InputError(f"--minutes must lie between 0 and a month, but is {minutes}.")
     check_seed(seed)
-    check_portrait_place(out)
     measured = read_landmark_file(landmarks) if landmarks else None
     made = train_portrait(Clip.open(clip), out, chosen, minutes=minutes, landmarks=measured, seed=seed, device=device)
     if (note := few_steps_note(made)) is not None:

@@ -152,7 +152,9 @@ class RegressedLandmarks(LandmarkGenerator):
     def generate(
         self, features: Float[Tensor, "steps width"], frame_ids: Int[Tensor, "frames"]
     ) -> Float[Tensor, "frames points 3"]:
-        windows = frame_windows(features, frame_ids, length=self.config.steps, n_before=self.config.steps_before)
+        windows = frame_windows(
+            features, frame_ids, length=self.config.steps, n_before=self.config.steps_before, held=True
+        )
         landmarks: Tensor = self.motions(self.predictor(windows.to(self.predictor.weight.device)))
         return landmarks
 

@@ -1,8 +1,10 @@
 """Speech features to expression coefficients: regressions over a short window of sound, and their mean."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
+
+from loquent.speech.windows import frame_windows
 
 WINDOW_STEPS = 12
 """Steps of speech features the predictor hears for each frame."""
@@ -94,6 +96,13 @@ class LipPredictor(nn.Module):
         for own, known, answers in zip(*by_part, self.answers, strict=True):
             moved = moved + likenesses(own, known) @ answers
         return moved
+
+
+def heard_windows(
+    features: Float[Tensor, "all_steps width"], frame_ids: Int[Tensor, "frames"]
+) -> Float[Tensor, "frames width steps"]:
+    """What a predictor of lips hears for each frame of the 25 fps timeline, from the features of the whole sound."""
+    return frame_windows(features, frame_ids, length=WINDOW_STEPS, n_before=STEPS_BEFORE, held=True)
 
 
 def likenesses(

@@ -16,7 +16,7 @@ from loquent.prepare.ingest import read_survey, refuse, timeline_start_s
 from loquent.prepare.judge import loudness
 from loquent.prepare.landmarks import LANDMARKS, read_frame_ids, read_landmarks, usable_frames
 from loquent.prepare.pipeline import SOURCE, Step, Workplace
-from loquent.prepare.sound_offset import SoundOffset, measure_sound_offset
+from loquent.prepare.sound_offset import LIPS_LEAD_S, SoundOffset, measure_sound_offset
 from loquent.prepare.sound_quality import measure_sound
 from loquent.speech.kinds import extract, speech_kind
 from loquent.storage import write_json
@@ -31,7 +31,8 @@ EDGE_S = 0.08
 
 def sound_step(size: int, start_s: float, sound_offset_s: float | None) -> Step:
     """Write sound.wav, with the lag between lips and sound taken out (measured unless `sound_offset_s` is given)."""
-    parameters = {"size": size, "start_s": start_s, "sound_offset_s": sound_offset_s}
+    measured_by = {"lips_lead_s": LIPS_LEAD_S, **asdict(speech_kind("phonetic"))}
+    parameters = {"size": size, "start_s": start_s, "sound_offset_s": sound_offset_s, "measured_by": measured_by}
     inputs = (SOURCE, "measured/survey.json", "frames", LANDMARKS)
     return Step("sound", "Aligning the sound", _write_sound, inputs, (SOUND, OFFSET, RECORDED), 2, parameters)
 

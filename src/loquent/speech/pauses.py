@@ -27,7 +27,8 @@ def resting(
     """From 0 = lips are speech's, to 1 = they rest, at some steps of a sound; whatever noise there is.
 
     The phonetic network says what counts as speech; for other kinds of features nothing does, and the answer is 0. What lies
-    before the beginning and after the end of a sound is taken for as silent as its first and last moments.
+    before the beginning and after the end of a sound is taken for as silent as its first and last moments. A step looks
+    ahead by `SILENT_UNTIL` and two means (0.42 s), beyond what its features heard: a live portrait waits that long.
     """
     if len(features) == 0 or len(steps) == 0:
         return features.new_zeros(len(steps))

@@ -20,11 +20,13 @@ def frame_windows(
     *,
     length: int = WINDOW_LENGTH,
     n_before: int | None = None,
+    held: bool = False,
 ) -> Float[Tensor, "frames width {length}"]:
     """Cut the window of each frame out of the features of the whole sound.
 
     Frame k of the 25 fps timeline covers steps 2k - length/2 to 2k + length/2 - 1 (SPEC 1.6: 2k - 8 to 2k + 7), or as many
-    before 2k as `n_before` says. Steps before the beginning and after the end of the sound are zero; nothing else is.
+    before 2k as `n_before` says. Before the beginning and after the end of the sound lie zeros, as in the papers; or, `held`,
+    its first and last steps again, which tell most of what an uncut sound would have said there.
 
     Raises:
         InputError: `length` is not a positive even number.
@@ -35,10 +37,11 @@ def frame_windows(
     n_before = length // 2 if n_before is None else n_before
     offsets = torch.arange(-n_before, length - n_before, device=frame_ids.device)
     steps = STEPS_PER_FRAME * frame_ids.long()[:, None] + offsets
-    is_inside = (steps >= 0) & (steps < n_steps)
     if n_steps == 0:
         return features.new_zeros(frame_ids.numel(), features.shape[1], length)
-    cut = features[steps.clamp(0, n_steps - 1)] * is_inside[..., None]
+    cut = features[steps.clamp(0, n_steps - 1)]
+    if not held:
+        cut = cut * ((steps >= 0) & (steps < n_steps))[..., None]
     return cut.transpose(1, 2).contiguous()
 
 

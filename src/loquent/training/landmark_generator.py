@@ -63,7 +63,7 @@ def fit_landmark_generator(
         InputError: fewer than two frames, or landmarks that are not finite.
     """
     motions = principal_motions(landmarks, frame_ids, fps, n_motions)
-    windows = frame_windows(features, frame_ids, length=listening.steps, n_before=listening.steps_before)
+    windows = frame_windows(features, frame_ids, length=listening.steps, n_before=listening.steps_before, held=True)
     fit = fit_lip_predictor(windows, motions.coefficients(landmarks), frame_ids, fps, parts)
     config = RegressedLandmarksConfig(
         features.shape[1],

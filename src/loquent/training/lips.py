@@ -27,8 +27,11 @@ KERNEL_STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Those of the kernel regression."""
 MAX_EXAMPLES = 1024
 """Most training frames whose sound is kept to compare with; more are evenly thinned out."""
-SAME = 1e-3
-"""Windows that differ by less than this share of their size are the same sound; half precision hardly tells them apart."""
+ALIKE = 0.5
+"""Windows nearer to each other than this share of the root mean square distance are the same sound, or the same silence."""
+ROUNDING = 1e-3
+"""Windows whose distances are a smaller share of their size than this are all the same: half precision hardly tells them
+apart."""
 LARGEST_GAIN = 2.0
 """Most by which a coefficient's prediction is enlarged."""
 CERTAIN = 0.5
@@ -92,13 +95,17 @@ def fit_lip_predictor(
 ) -> LipFit:
     """Fit expression coefficients to the sound around each training frame.
 
-    `frame_ids` are the frames' places on the timeline of `fps` frames a second; some may have been dropped. `parts` are the
-    widths of the descriptions that `windows` lays side by side; nothing = one. `enlargement` says how far each
-    coefficient moves (`LipFit.gain`), up to `LARGEST_GAIN`. The other arguments hold the training frames only, in time order.
-
     Slow drift (posture, tracking) is removed from the coefficients first: it sits in the leading ones, where it faked
     correlations of 0.8. Every coefficient gets the ridge strength with the smallest cross-validated error, folds being
     contiguous in time.
+
+    Args:
+        windows: speech features around each training frame, see `frame_windows`.
+        expression: their tracked coefficients; the first is the opening.
+        frame_ids: their places on the timeline, ascending; some frames may have been dropped.
+        fps: frames per second of the timeline.
+        parts: widths of the descriptions that `windows` lays side by side; nothing = one.
+        enlargement: how far each coefficient moves (`LipFit.gain`), up to `LARGEST_GAIN`.
     """
     wanted = detrend(expression.double().numpy(), frame_ids.numpy(), fps)
     parts = parts or (windows.shape[1],)
@@ -154,14 +161,16 @@ def _fit_kernel(description: np.ndarray, wanted: np.ndarray) -> _KernelFit:
 
 
 def _usual_distance(frames: np.ndarray) -> float:
-    """Median distance between two frames that differ; 1 where all are the same.
+    """Median distance between two frames that do not sound alike; 1 where all are the same.
 
-    Frames of digital silence are all the same, and may be most of a clip.
+    Frames of silence are much the same, and may be most of a clip.
     """
-    size = float(np.sqrt(np.square(frames).sum(axis=1).mean()))
     distances = pdist(frames)
-    differing = distances[distances > SAME * size]
-    return float(np.median(differing)) if differing.size else 1.0
+    size = np.sqrt(np.square(frames).sum(axis=1).mean())
+    spread = np.sqrt(np.square(distances).mean()) if distances.size else 0.0
+    if spread <= ROUNDING * size:
+        return 1.0
+    return float(np.median(distances[distances >= ALIKE * spread]))
 
 
 def _fit_linear(
@@ -176,7 +185,9 @@ def _fit_linear(
         kept = np.concatenate([np.arange(0, max(low, 0)), np.arange(min(high + 1, count), count)])
         if kept.size >= 2:
             held_out[:, fold] = _ridge_path(inputs[kept], wanted[kept], inputs[fold], strengths)
-    best = np.square(held_out - wanted).mean(axis=1).argmin(axis=0)
+    errors = np.square(held_out - wanted).mean(axis=1)
+    # Of strengths that do equally well, as all do where a clip is too short for folds, the strongest.
+    best = len(strengths) - 1 - errors[::-1].argmin(axis=0)
     mean = inputs.mean(axis=0)
     weights = _ridge_weights(inputs - mean, wanted, np.array(strengths)[best])
     return mean, weights, np.take_along_axis(held_out, best[None, None, :], axis=0)[0]

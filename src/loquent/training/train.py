@@ -28,13 +28,13 @@ from loquent.face.expression import detrend_shape
 from loquent.fields.kinds import head_for_new_frames, make_head, make_torso, torso_for_new_frames
 from loquent.fields.torso_follow import TorsoFollow
 from loquent.motion import Motion
-from loquent.nn.lip_predictor import STEPS_BEFORE, WINDOW_STEPS
+from loquent.nn.lip_predictor import heard_windows
 from loquent.portrait import Portrait
 from loquent.portrait_file import check_portrait_place
 from loquent.progress import Progress
 from loquent.rendering.torso import TorsoOccupancy
 from loquent.speech.kinds import PARTS, speech_kind
-from loquent.speech.windows import frame_contexts, frame_windows
+from loquent.speech.windows import frame_contexts
 from loquent.storage import file_digest, locked, remove_abandoned, write_json
 from loquent.training.budget import Budget
 from loquent.training.checkpoints import CHECKPOINT, HEAD_DONE, RUN, Checkpoint, check_same_run
@@ -54,7 +54,7 @@ CLOSING_S = 4.0
 """Seconds of a time budget kept for writing the portrait."""
 CLOSED_SHARE = 0.1
 """Share of the training frames, those with the smallest openings, whose mean is the shape of closed lips."""
-REVISION = 4
+REVISION = 5
 """Counts the changes of training itself: a run that an earlier one began cannot go on under another."""
 FEW_STEPS = 500
 """Steps of head training below which a head is soft and its lips may hardly open: after 271 the lips of the demo's actor moved
@@ -188,7 +188,7 @@ class _Run:
         """The path from sound to lips comes first: it takes a second."""
         train_part = slice(0, self.clip.info.n_train)
         ids = self.clip.track.frame_ids[train_part]
-        windows = frame_windows(self.clip.speech_features(), ids, length=WINDOW_STEPS, n_before=STEPS_BEFORE)
+        windows = heard_windows(self.clip.speech_features(), ids)
         parts = PARTS.get(self.clip.info.speech_kind)
         wanted = self.clip.track.expression[train_part]
         return fit_lip_predictor(windows, wanted, ids, self.clip.info.fps, parts, opening_in_full)
