@@ -103,3 +103,15 @@ def test_bars_may_be_nested_and_errors_leave_nothing_behind() -> None:
     assert not Progress._screens
     assert "Inner" in screen.getvalue()
     assert "Again" in screen.getvalue()
+
+
+def test_time_left_is_told_by_the_recent_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred units in ten seconds, then one a second: the last fifty take fifty."""
+    now = 0.0
+    monkeypatch.setattr("loquent.progress.time.monotonic", lambda: now)
+    log = Log()
+    with Progress("Rendering", 200, unit="frame", stream=log) as bar:
+        for step in range(1, 61):
+            now += 1.0
+            bar.set(10 * step if step <= 10 else 90 + step)
+    assert "150/200 (75 %), 1.0 frame/s, 0:50 left" in log.getvalue()

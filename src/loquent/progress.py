@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import deque
 from types import TracebackType
 from typing import ClassVar, TextIO
 
@@ -11,6 +12,9 @@ from rich.progress import Progress as RichProgress
 
 LINE_EVERY_S = 10.0
 """Without a terminal (a log file, CI) at most one line in this many seconds."""
+
+RECENT_S = 30.0
+"""Rate and time left are those of this long: work often has a fast part and a slow one. It is what terminals' bars do, too."""
 
 
 class Progress:
@@ -37,15 +41,17 @@ class Progress:
         self._total = total
         self._unit = unit
         self._stream = stream if stream is not None else sys.stderr
-        self._done = self._done_before = done
+        self._done = done
         self._note = ""
         self._owns_screen = False
         self._screen: RichProgress | None = None
         self._task: TaskID | None = None
-        self._started = self._last_line = 0.0
+        self._started = self._now = self._last_line = 0.0
+        self._marks: deque[tuple[float, float]] = deque()  # when how much was done, in the last RECENT_S
 
     def __enter__(self) -> "Progress":
-        self._started = self._last_line = time.monotonic()
+        self._started = self._now = self._last_line = time.monotonic()
+        self._marks.append((self._started, self._done))
         if self._stream.isatty():
             self._owns_screen = not Progress._screens
             if self._owns_screen:
@@ -81,6 +87,7 @@ class Progress:
     def set(self, done: int | float, *, total: int | float | None = None, note: str | None = None) -> None:
         """Say how many units are done in all, and perhaps a better `total`."""
         self._done = done
+        self._mark()
         self._total = self._total if total is None else total
         self._note = self._note if note is None else note
         if self._screen is not None and self._task is not None:
@@ -92,13 +99,22 @@ class Progress:
                 rate=self._rate_text(),
                 note=self._note,
             )
-        elif time.monotonic() - self._last_line >= LINE_EVERY_S:
-            self._last_line = time.monotonic()
+        elif self._now - self._last_line >= LINE_EVERY_S:
+            self._last_line = self._now
             self._write_line()
 
+    def _mark(self) -> None:
+        """Note how far the work is, once a second, and forget what is no longer recent."""
+        self._now = time.monotonic()
+        if self._now - self._marks[-1][0] >= 1:
+            self._marks.append((self._now, self._done))
+        while len(self._marks) > 1 and self._now - self._marks[1][0] >= RECENT_S:
+            self._marks.popleft()
+
     def _rate(self) -> float:
-        elapsed = time.monotonic() - self._started
-        return max(self._done - self._done_before, 0) / elapsed if elapsed > 0 else 0.0
+        since, done_before = self._marks[0]
+        elapsed = self._now - since
+        return max(self._done - done_before, 0) / elapsed if elapsed > 0 else 0.0
 
     def _rate_text(self) -> str:
         if self._unit in ("s", "%"):
