@@ -18,7 +18,7 @@ class LipPredictor(nn.Module):
 
     Each description of the sound that the features hold has two regressions: one is linear, and one says what the lips did
     where the clip sounded alike. The mean of all follows lips better than any, and moves them further than the linear ones
-    alone (docs/architecture.md). All have closed solutions (`loquent.training.lips`), because seconds of one person's sound
+    alone (docs/lips.md). All have closed solutions (`loquent.training.lips`), because seconds of one person's sound
     cannot feed more.
     """
 

@@ -11,7 +11,7 @@ SURE = (0.15, 0.5)
 GLIDE = (0.25, 0.5, 0.25)
 """Weights of a step and its neighbours (0.02 s away): lips take a moment to meet."""
 LEAD_STEPS = 2
-"""Lips meet this much before the network hears it (0.04 s; docs/architecture.md). `loquent prepare` lays sound and lips so."""
+"""Lips meet this much before the network hears it (0.04 s; docs/lips.md). `loquent prepare` lays sound and lips so."""
 
 
 def meeting(

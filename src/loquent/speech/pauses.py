@@ -13,8 +13,8 @@ SILENT_SINCE = 2
 SILENT_UNTIL = range(6)
 """Steps after each step in which nobody is to speak (0 to 0.1 s, before the means): lips begin to part 0.2 s before the next
 word, are half free as it begins and wholly 0.2 s later. People part them earlier, to breathe, and often hold them open all
-through a pause; but no sound says when, and a mouth that hangs open in silence is what viewers see (docs/architecture.md: what
-this costs)."""
+through a pause; but no sound says when, and a mouth that hangs open in silence is what viewers see (docs/lips.md: what this
+costs)."""
 RAMP_STEPS = 8
 """Half width of the means over time (0.16 s): single steps of noise are often taken for a sound, and lips close smoothly."""
 SURE = (0.3, 0.45)

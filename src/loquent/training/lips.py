@@ -78,7 +78,7 @@ def opening_in_full(share: np.ndarray, correlation: np.ndarray) -> np.ndarray:
     """The first coefficient, the opening, to all of the real motion unless it is hardly known, and no other.
 
     Small openings, a head shows as none; and it was trained on the other coefficients as they are predicted, so that it opens
-    less surely where they are enlarged (docs/architecture.md, (a)).
+    less surely where they are enlarged (docs/lips.md).
     """
     gain = np.ones_like(share)
     gain[0] = share[0] ** -float((correlation[0] / CERTAIN).clip(0, 1))
