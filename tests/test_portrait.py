@@ -366,6 +366,14 @@ def test_conditions_follow_the_sound_around_each_frame(clip: Clip, condition: An
     assert not torch.equal(portrait.conditions(near, frame), portrait.conditions(long, frame))
 
 
+def test_beyond_the_ends_of_a_sound_the_lips_hear_its_first_and_last_steps(clip: Clip) -> None:
+    portrait = make_random_portrait(clip)
+    sound = torch.randn(20, clip.speech_features().shape[1], generator=torch.Generator().manual_seed(0))
+    longer = torch.cat([sound[:1].expand(24, -1), sound, sound[-1:].expand(24, -1)])
+    ids = torch.tensor([0, 8, 9])
+    torch.testing.assert_close(portrait.conditions(sound, ids), portrait.conditions(longer, ids + 12))
+
+
 def test_lips_rest_where_nobody_speaks(clip: Clip, tmp_path: Path) -> None:
     portrait = make_random_portrait(clip, condition="expression")
     assert portrait.lips is not None

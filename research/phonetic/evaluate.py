@@ -59,15 +59,8 @@ def clip_track(folder: Path) -> Track:
 
 
 def lips(tracks: list[Track]) -> dict[str, dict[str, float]]:
-    """Correlation with each left-out person's lips, mean over people, for several features; the offsets are common to all.
-
-    Raises:
-        InputError: fewer than two people.
-    """
-    if len(tracks) < 2:
-        raise InputError(
-            f"Lips are foretold from other people's: at least two tracks or clips are wanted, not {len(tracks)}."
-        )
+    """Correlation with each left-out person's lips, mean over at least two people, for several features; the offsets are
+    common to all."""
     described = _descriptions([item.sound for item in tracks])
     offsets = lip_tracks.find_offsets(tracks, described["log-mel + both"])
     times = [item.times_s + offset for item, offset in zip(tracks, offsets, strict=True)]
@@ -148,13 +141,15 @@ def _opening(openings: list[np.ndarray], tracks: list[Track]) -> dict[str, float
 
 
 def _closures(openings: list[np.ndarray], tracks: list[Track], spoken: list[np.ndarray]) -> dict[str, float]:
-    """Closure recall over all moments when lips meet, and over those of them in which the encoder hears speech."""
+    """Closure recall over all moments when lips meet, and over those of them in which the encoder hears speech; no row where
+    there are none."""
     hits = [lip_tracks.closure_hits(o, item) for o, item in zip(openings, tracks, strict=True)]
     in_speech = [is_hit[heard[moments]] for (moments, is_hit), heard in zip(hits, spoken, strict=True)]
-    return {
-        "closure_recall": float(np.concatenate([is_hit for _, is_hit in hits]).mean()),
-        "closure_recall_in_speech": float(np.concatenate(in_speech).mean()),
+    rows = {
+        "closure_recall": np.concatenate([is_hit for _, is_hit in hits]),
+        "closure_recall_in_speech": np.concatenate(in_speech),
     }
+    return {name: float(found.mean()) for name, found in rows.items() if found.size}
 
 
 def _rounded(row: dict[str, float]) -> dict[str, float]:
@@ -190,13 +185,20 @@ def real_time_factor(kind: str) -> float:
 
 
 def judge(corpus: Path | None, tracks_folder: Path | None, clips: list[Path], target: Path | None) -> None:
-    """Print every figure there is data for, and write them as JSON if `target` is given."""
+    """Print every figure there is data for, and write them as JSON if `target` is given.
+
+    Raises:
+        InputError: tracks and clips hold one person alone.
+    """
+    tracks = lip_tracks.read_tracks(tracks_folder) if tracks_folder else []
+    tracks += [clip_track(folder) for folder in clips]
+    if len(tracks) == 1:
+        raise InputError("Lips are foretold from other people's: at least two tracks or clips are wanted, not one.")
     figures: dict[str, object] = {"real_time_factor": {form: real_time_factor(kind) for form, kind in KINDS.items()}}
     if corpus:
         figures["accuracy"] = {form: accuracy(corpus, kind) for form, kind in KINDS.items()}
-    if tracks_folder or clips:
-        tracks = lip_tracks.read_tracks(tracks_folder) if tracks_folder else []
-        figures["lips"] = lips(tracks + [clip_track(folder) for folder in clips])
+    if tracks:
+        figures["lips"] = lips(tracks)
     print(json.dumps(figures, indent=1))
     if target:
         write_json(target, figures)

@@ -14,7 +14,7 @@ LINE_EVERY_S = 10.0
 """Without a terminal (a log file, CI) at most one line in this many seconds."""
 
 RECENT_S = 30.0
-"""Rate and time left are those of this long: work often has a fast part and a slow one. It is what terminals' bars do, too."""
+"""Rate and time left are those of this long: work often has a fast part and a slow one."""
 
 
 class Progress:
@@ -104,9 +104,11 @@ class Progress:
             self._write_line()
 
     def _mark(self) -> None:
-        """Note how far the work is, once a second, and forget what is no longer recent."""
+        """Note how far the work is, once a second, and forget what is no longer recent, or was counted from another start."""
         self._now = time.monotonic()
-        if self._now - self._marks[-1][0] >= 1:
+        if self._done < self._marks[-1][1]:  # counted from another start
+            self._marks.clear()
+        if not self._marks or self._now - self._marks[-1][0] >= 1:
             self._marks.append((self._now, self._done))
         while len(self._marks) > 1 and self._now - self._marks[1][0] >= RECENT_S:
             self._marks.popleft()
@@ -152,6 +154,7 @@ def _new_screen(stream: TextIO) -> RichProgress:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
         console=Console(file=stream),
+        speed_estimate_period=RECENT_S,
     )
 
 

@@ -37,6 +37,20 @@ def test_a_linear_mouth_is_recovered_on_frames_that_were_not_seen() -> None:
     assert held_out > 0.9
 
 
+def test_beyond_the_ends_of_a_sound_its_first_and_last_steps_are_heard() -> None:
+    features, ids, landmarks = speaking_face()
+    sound, places = (
+        features[20 : 20 + 2 * N_FRAMES],
+        ids - 10,
+    )  # which begins with the first frame and ends with the last
+    longer = torch.cat([sound[:1].expand(24, -1), sound, sound[-1:].expand(24, -1)])
+    short = fit_landmark_generator(sound, places, landmarks, FPS).generator
+    long = fit_landmark_generator(longer, places + 12, landmarks, FPS).generator
+    torch.testing.assert_close(short.predictor.examples, long.predictor.examples, rtol=0, atol=0)
+    asked = torch.tensor([0, 1, N_FRAMES - 2, N_FRAMES - 1])
+    torch.testing.assert_close(short.generate(sound, asked), short.generate(longer, asked + 12))
+
+
 def test_a_causal_generator_hears_nothing_that_comes_later() -> None:
     features, ids, landmarks = speaking_face(delay_steps=-2)
     generator = fit_landmark_generator(features, ids, landmarks, FPS, listening=CAUSAL).generator

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from loquent import __version__
 from loquent.data.clip import Clip, write_info
 from loquent.data.frame_store import FrameStore
 from loquent.devices import device_name
@@ -24,7 +25,7 @@ from loquent.training import loop
 from loquent.training import train as training
 from loquent.training.head import HeadTrainer
 from loquent.training.presets import PAPER, QUICK, Preset
-from loquent.training.train import FEW_STEPS, few_steps_note, train
+from loquent.training.train import FEW_STEPS, REVISION, few_steps_note, train
 
 
 @pytest.fixture(scope="module")
@@ -273,9 +274,16 @@ def test_an_unfinished_run_on_another_device_is_refused(clip: Clip, unfinished: 
         train(clip, unfinished, small(QUICK, 5), device="cpu")
 
 
-@pytest.mark.parametrize(("begun", "named"), [({"loquent": "0.0.9"}, "Loquent 0.0.9"), ({}, "an earlier Loquent")])
+@pytest.mark.parametrize(
+    ("begun", "named"),
+    [
+        ({"loquent": "0.0.9"}, "Loquent 0.0.9"),
+        ({}, "an earlier Loquent"),
+        ({"loquent": __version__, "revision": REVISION - 1}, "an earlier Loquent"),
+    ],
+)
 def test_an_unfinished_run_of_another_loquent_is_refused(
-    clip: Clip, unfinished: Path, begun: dict[str, str], named: str
+    clip: Clip, unfinished: Path, begun: dict[str, object], named: str
 ) -> None:
     path = unfinished.with_name("x.portrait.run") / "run.json"
     facts = json.loads(path.read_text())

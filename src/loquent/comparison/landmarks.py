@@ -24,7 +24,6 @@ from loquent.media.audio import read_waveform
 from loquent.nn.landmark_generator import BOTH_SIDES, CAUSAL, Listening
 from loquent.progress import Progress
 from loquent.speech.kinds import PARTS, extract
-from loquent.speech.windows import frame_windows
 from loquent.storage import check_folder_place, write_bytes, write_json
 from loquent.training.landmark_generator import fit_landmark_generator
 from loquent.training.lips import GUARD_FRAMES
@@ -198,10 +197,7 @@ def _mean(known: Known, sounds: Mapping[str, Sound], asked: Tensor, seed: int) -
 
 
 def _nearest(known: Known, sounds: Mapping[str, Sound], asked: Tensor, seed: int) -> dict[str, Prediction]:
-    theirs, ours = (
-        frame_windows(sounds["own"].features, ids, length=BOTH_SIDES.steps, n_before=BOTH_SIDES.steps_before)
-        for ids in (known.frame_ids, asked)
-    )
+    theirs, ours = (BOTH_SIDES.windows(sounds["own"].features, ids) for ids in (known.frame_ids, asked))
     return {"nearest neighbour in sound": known.landmarks[nearest_neighbours(ours, theirs)]}
 
 

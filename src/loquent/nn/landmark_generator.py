@@ -107,6 +107,12 @@ class Listening:
     steps_before: int
     """How many of them lie before the frame."""
 
+    def windows(
+        self, features: Float[Tensor, "all_steps width"], frame_ids: Int[Tensor, "frames"]
+    ) -> Float[Tensor, "frames width steps"]:
+        """What is heard for each frame of the 25 fps timeline, from the features of the whole sound."""
+        return frame_windows(features, frame_ids, length=self.steps, n_before=self.steps_before, held=True)
+
 
 BOTH_SIDES = Listening(WINDOW_STEPS, STEPS_BEFORE)
 """0.04 s before to 0.2 s after the frame, as the lip predictor hears."""
@@ -152,9 +158,7 @@ class RegressedLandmarks(LandmarkGenerator):
     def generate(
         self, features: Float[Tensor, "steps width"], frame_ids: Int[Tensor, "frames"]
     ) -> Float[Tensor, "frames points 3"]:
-        windows = frame_windows(
-            features, frame_ids, length=self.config.steps, n_before=self.config.steps_before, held=True
-        )
+        windows = Listening(self.config.steps, self.config.steps_before).windows(features, frame_ids)
         landmarks: Tensor = self.motions(self.predictor(windows.to(self.predictor.weight.device)))
         return landmarks
 

@@ -26,7 +26,7 @@ def frame_windows(
 
     Frame k of the 25 fps timeline covers steps 2k - length/2 to 2k + length/2 - 1 (SPEC 1.6: 2k - 8 to 2k + 7), or as many
     before 2k as `n_before` says. Before the beginning and after the end of the sound lie zeros, as in the papers; or, `held`,
-    its first and last steps again, which tell most of what an uncut sound would have said there.
+    its first and last steps again, which come somewhat nearer to what an uncut sound would hold (docs/lips.md).
 
     Raises:
         InputError: `length` is not a positive even number.

@@ -72,8 +72,8 @@ def check_same_run(path: Path, mine: dict[str, Any]) -> None:
             f"{path} is missing or damaged ({cause}), so nothing says which run the checkpoint beside it belongs to. "
             f"Delete the folder {path.parent} to train anew, or choose another --out."
         ) from cause
-    if version != mine["loquent"]:
-        begun = f"Loquent {version}" if version else "an earlier Loquent"
+    if version != mine["loquent"] or "revision" in differing:
+        begun = f"Loquent {version}" if version and version != mine["loquent"] else "an earlier Loquent"
         raise InputError(
             f"{path.parent} holds an unfinished run of {begun}, which this Loquent {mine['loquent']} cannot go on with. "
             "Finish it with that version, delete the folder to train anew, or choose another --out."

@@ -16,7 +16,6 @@ from loquent.nn.landmark_generator import (
     RegressedLandmarks,
     RegressedLandmarksConfig,
 )
-from loquent.speech.windows import frame_windows
 from loquent.training.lips import fit_lip_predictor
 
 N_MOTIONS = 16
@@ -63,7 +62,7 @@ def fit_landmark_generator(
         InputError: fewer than two frames, or landmarks that are not finite.
     """
     motions = principal_motions(landmarks, frame_ids, fps, n_motions)
-    windows = frame_windows(features, frame_ids, length=listening.steps, n_before=listening.steps_before, held=True)
+    windows = listening.windows(features, frame_ids)
     fit = fit_lip_predictor(windows, motions.coefficients(landmarks), frame_ids, fps, parts)
     config = RegressedLandmarksConfig(
         features.shape[1],

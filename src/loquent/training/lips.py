@@ -100,8 +100,8 @@ def fit_lip_predictor(
     contiguous in time.
 
     Args:
-        windows: speech features around each training frame, see `frame_windows`.
-        expression: their tracked coefficients; the first is the opening.
+        windows: speech features around each training frame, as the predictor will hear them.
+        expression: what is to be foretold for each; for `opening_in_full` the first is the opening.
         frame_ids: their places on the timeline, ascending; some frames may have been dropped.
         fps: frames per second of the timeline.
         parts: widths of the descriptions that `windows` lays side by side; nothing = one.
