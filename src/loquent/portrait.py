@@ -154,7 +154,7 @@ class Portrait:
         if self.rest is not None:
             # What is enlarged runs past every mouth that training showed: closing it would open it.
             coefficients[:, 0].clamp_(min=float(self.rest[0]))
-        return self.head.encode(self._closed(coefficients, features, frame_ids).to(self.device))
+        return self.head.encode(self.closed(coefficients, features, frame_ids).to(self.device))
 
     def each_condition(
         self, features: Float[Tensor, "steps width"], frames: range, *, mouth_gain: float = 1.0
@@ -195,18 +195,24 @@ class Portrait:
         around = around[(around >= 0) & (around < end)]
         generated = self.landmarks.generate(features, around)
         landmarks = torch.lerp(self.landmarks.motions.mean, generated, mouth_gain).cpu()
-        landmarks = self._closed(landmarks, features, around)
+        landmarks = self.closed(landmarks, features, around)
         if self.landmark_basis is not None:
             landmarks = torch.from_numpy(self.landmark_basis.limited(landmarks.numpy()))
         return track_windows(landmarks, around)[torch.searchsorted(around, frame_ids)]
 
-    def _closed(
+    def closed(
         self,
         moved: Float[Tensor, "frames *values"],
         features: Float[Tensor, "steps width"],
         frame_ids: Int[Tensor, "frames"],
     ) -> Float[Tensor, "frames *values"]:
-        """Coefficients or landmarks with lips closed where nobody speaks, and where a p, b or m is heard."""
+        """Coefficients or landmarks with lips closed where nobody speaks, and where a p, b or m is heard (docs/lips.md).
+
+        Args:
+            moved: what was predicted for each frame; returned as it is where this portrait knows no closed lips.
+            features: speech features of the whole sound, of this portrait's kind.
+            frame_ids: moments in units of 1/25 s.
+        """
         if self.rest is None or len(features) == 0:
             return moved
         steps = (STEPS_PER_FRAME * frame_ids.cpu().long()).clamp(0, len(features) - 1)

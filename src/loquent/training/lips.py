@@ -5,7 +5,7 @@ descriptions of the sound side by side get one regression of either sort for eac
 own noise, and errors that they do not share cancel.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -130,6 +130,16 @@ def fit_lip_predictor(
     return LipFit(predictor, torch.from_numpy(out_of_fold).float(), correlations, tuple(gain.tolist()))
 
 
+def folds(count: int) -> Iterator[tuple[Int[np.ndarray, "frames_of_fold"], Int[np.ndarray, "frames_kept"]]]:
+    """Stretches of `count` frames, and for each the frames that lie far enough from it to learn from; none where they are
+    fewer than two."""
+    for fold in np.array_split(np.arange(count), min(FOLDS, count)):
+        low, high = fold[0] - GUARD_FRAMES, fold[-1] + GUARD_FRAMES
+        kept = np.concatenate([np.arange(0, max(low, 0)), np.arange(min(high + 1, count), count)])
+        if kept.size >= 2:
+            yield fold, kept
+
+
 @dataclass(frozen=True)
 class _KernelFit:
     """What `LipPredictor` wants of a description's kernel regression, before the mean with the others."""
@@ -177,14 +187,9 @@ def _fit_linear(
     inputs: np.ndarray, wanted: np.ndarray, strengths: tuple[float, ...]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean of the inputs, weights [inputs, coefficients], and out-of-fold predictions [frames, coefficients]."""
-    count = len(inputs)
-    folds = np.array_split(np.arange(count), min(FOLDS, count))
     held_out = np.zeros((len(strengths), *wanted.shape))
-    for fold in folds:
-        low, high = fold[0] - GUARD_FRAMES, fold[-1] + GUARD_FRAMES
-        kept = np.concatenate([np.arange(0, max(low, 0)), np.arange(min(high + 1, count), count)])
-        if kept.size >= 2:
-            held_out[:, fold] = _ridge_path(inputs[kept], wanted[kept], inputs[fold], strengths)
+    for fold, kept in folds(len(inputs)):
+        held_out[:, fold] = _ridge_path(inputs[kept], wanted[kept], inputs[fold], strengths)
     errors = np.square(held_out - wanted).mean(axis=1)
     # Of strengths that do equally well, as all do where a clip is too short for folds, the strongest.
     best = len(strengths) - 1 - errors[::-1].argmin(axis=0)
