@@ -4,9 +4,9 @@ networks foretell from log-mel alone.
     python -m research.phonetic.rival_lips p.portrait clip
 
 The networks learn from the frames that trained the portrait, and the held-out ones judge them, as they judge the portrait. They
-hear more of the sound than its regressions (0.16 s before to 0.32 s after a frame), learn with noise over it, and stop when
-they foretell best out of fold. Log-mel does not know when nobody speaks, nor which sounds are p, b or m, so they are also
-measured with their lips shut by the rules of portraits, which take that from the phonetic encoder.
+learn with noise over the sound and stop when they foretell the opening best out of fold; with wider windows than the portrait's
+they foretold less. Log-mel does not know when nobody speaks, nor which sounds are p, b or m, so they are also measured with
+their lips shut by the rules of portraits, which take that from the phonetic encoder.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -28,21 +28,20 @@ from loquent.evaluation.lip_sync import lip_sync
 from loquent.face.expression import detrend
 from loquent.face.landmarks import detect_all
 from loquent.face.lips import correlation, lip_opening, lip_width
+from loquent.nn.lip_predictor import WINDOW_STEPS, heard_windows
 from loquent.portrait import Portrait
 from loquent.progress import Progress
 from loquent.speech.kinds import PARTS
-from loquent.speech.windows import frame_windows
 from loquent.storage import write_json
 from loquent.training.lips import LARGEST_GAIN, folds, opening_in_full
 
 KIND = "mel_phonetic"
 """Portraits that listen to it are judged; log-mel is the first of its parts."""
 N_NETWORKS = 5
-STEPS_BEFORE, WINDOW_STEPS = 8, 24
-CHANNELS = 48
-NOISE = 0.5
+CHANNELS = 64
+NOISE = 1.0
 """Standard deviation of the noise over the sound while a network learns, in those of each mel band."""
-CHECKPOINTS = tuple(range(30, 301, 30))
+CHECKPOINTS = tuple(range(20, 161, 20))
 """Steps of training after which a network may stop."""
 
 
@@ -60,13 +59,6 @@ class Rival(nn.Sequential):
             nn.Dropout(0.5),
             nn.Linear(CHANNELS * (WINDOW_STEPS // 2), n_coefficients),
         )
-
-
-def hear(
-    log_mel: Float[Tensor, "steps bands"], frame_ids: Int[Tensor, "frames"]
-) -> Float[Tensor, "frames bands window"]:
-    """What a network hears for each frame of the 25 fps timeline."""
-    return frame_windows(log_mel, frame_ids, length=WINDOW_STEPS, n_before=STEPS_BEFORE, held=True)
 
 
 def learn(
@@ -108,7 +100,7 @@ def foretell(
     for fold, kept in folds(len(wanted)):
         out_of_fold[:, fold] = learn(windows[kept], targets[kept], windows[fold], seed=0)
         advance()
-    best = int(np.square(out_of_fold - wanted).mean(axis=(1, 2)).argmin())
+    best = int(np.square(out_of_fold - wanted).mean(axis=1)[:, 0].argmin())
     said = []
     for seed in range(N_NETWORKS):
         said.append(learn(windows, targets, asked, seed)[best])
@@ -136,7 +128,7 @@ def movers(
     ids, features = clip.track.frame_ids, clip.speech_features()
     log_mel = features[:, : PARTS[KIND][0]]
     wanted = detrend(clip.track.expression[:n_train].double().numpy(), ids[:n_train].numpy(), clip.info.fps)
-    theirs = foretell(hear(log_mel, ids[:n_train]), wanted, hear(log_mel, ids[frames]), advance)
+    theirs = foretell(heard_windows(log_mel, ids[:n_train]), wanted, heard_windows(log_mel, ids[frames]), advance)
     bounded = theirs.clone()
     bounded[:, 0].clamp_(min=float(portrait.rest[0]))
     return {

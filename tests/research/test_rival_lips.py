@@ -9,6 +9,7 @@ import torch
 
 from loquent.data.clip import Clip
 from loquent.errors import InputError
+from loquent.nn.lip_predictor import heard_windows
 from loquent.portrait import Portrait
 from loquent.testing import make_random_portrait, make_tiny_clip
 from research.phonetic import rival_lips
@@ -31,7 +32,7 @@ def test_what_the_sound_says_is_foretold_and_nothing_else(monkeypatch: pytest.Mo
     n_frames, generator = 300, np.random.default_rng(0)
     loudness = np.convolve(generator.standard_normal(2 * n_frames), np.ones(6), "same")
     log_mel = torch.from_numpy(loudness[:, None] + generator.standard_normal((2 * n_frames, 40))).float()
-    windows = rival_lips.hear(log_mel, torch.arange(n_frames))
+    windows = heard_windows(log_mel, torch.arange(n_frames))
     later = np.minimum(2 * np.arange(n_frames) + 4, 2 * n_frames - 1)
     wanted = np.column_stack([loudness[later] / loudness.std(), generator.standard_normal(n_frames)])
     calls: list[int] = []
