@@ -59,6 +59,11 @@ def test_every_command_has_help_with_an_example(capsys: pytest.CaptureFixture[st
         assert "default: None" not in out
 
 
+def test_the_package_runs_as_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "loquent", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"loquent {__version__}\n"
+
+
 def test_unknown_command_lists_the_known(capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = run(capsys, "prepair")
     assert code == 2

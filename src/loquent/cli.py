@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return run(words)
     except KeyboardInterrupt:
-        print("\nInterrupted. Nothing is half-written; run the same command again to go on.", file=sys.stderr)
+        print("\nInterrupted. Nothing is half-written; the same command goes on from what was saved.", file=sys.stderr)
         return 130
     except LoquentError as error:
         if is_debugging:

@@ -155,8 +155,9 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             facts = _facts(path, file)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, OSError) as cause:
+        reason = str(cause).removeprefix("Error while deserializing header: ")
         raise PortraitError(
-            f"{path} is not a portrait file, or is cut off or damaged ({cause}). Name one that `loquent train` wrote; the "
+            f"{path} is not a portrait file, or is cut off or damaged ({reason}). Name one that `loquent train` wrote; the "
             "portrait comes before what it works on: `loquent render PORTRAIT SOUND`."
         ) from cause
     if not isinstance(facts.get("version"), int) or facts["version"] > VERSION:

@@ -187,6 +187,18 @@ def test_the_table_shows_every_row_and_no_nan(
     assert max(len(line) for line in text.splitlines() if line not in whole) <= 80
 
 
+def test_the_table_leaves_out_what_no_row_has(
+    random_evaluation: tuple[Evaluation, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures, _ = random_evaluation
+    rows = tuple(replace(row, lips=None, width_correlation=None) for row in figures.rows)
+    print_evaluation(replace(figures, rows=rows, notes=("too few frames",)))
+    lines = capsys.readouterr().out.splitlines()
+    assert not any(line.startswith(("lip correlation", "lip width", "frames with both")) for line in lines)
+    table = [k for k, line in enumerate(lines) if line.startswith(("PSNR, whole", "ms per frame"))]
+    assert lines[table[-1] + 1] == "Note: too few frames"
+
+
 def test_the_sheet_shows_eight_columns(random_evaluation: tuple[Evaluation, Path]) -> None:
     _, folder = random_evaluation
     sheet = cv2.imread(str(folder / "sheet.png"))
@@ -228,7 +240,7 @@ def test_a_portrait_that_saw_the_frames_is_noted(clip: Clip) -> None:
     for record, words in cases:
         too_few, note = evaluate(replace(portrait, record=record), few, settings=("head",)).notes
         assert words in note
-        assert too_few == "Fewer than 25 frames (1) cannot show whether lips move along: such lines stay empty."
+        assert too_few == "Fewer than 25 frames (1) cannot show whether lips move along: such lines are left out."
 
 
 def test_what_does_not_fit_is_refused(clip: Clip, tmp_path: Path) -> None:

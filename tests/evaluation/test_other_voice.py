@@ -252,6 +252,20 @@ def test_a_clip_without_faces_has_no_range(
         measure_other_voice(make_random_portrait(clip), clip, *voice[:2])
 
 
+@pytest.mark.usefixtures("_real_lips")
+def test_a_sound_with_too_few_phones_is_told(
+    clip: Clip, voice: tuple[Path, Path, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_wav(tmp_path / "short.wav", np.full(48000, 0.1, np.float32), SAMPLE_RATE_HZ)
+    write_phones(tmp_path / "short.csv", [(0.1, 0.2, "p"), (0.2, 0.4, "a"), (0.5, 0.6, "b"), (0.6, 0.9, "i")])
+    rendered(monkeypatch, voice[2][:75])
+    few = measure_other_voice(make_random_portrait(clip), clip, tmp_path / "short.wav", tmp_path / "short.csv")
+    assert any("3 of each (bilabials: 2, open vowels: 1, close vowels: 1)" in note for note in few.notes)
+    rendered(monkeypatch, voice[2])
+    enough = measure_other_voice(make_random_portrait(clip), clip, *voice[:2])
+    assert not any("Too few" in note for note in enough.notes)
+
+
 def test_poses_go_to_and_fro() -> None:
     assert module._to_and_fro(4, 9) == [0, 1, 2, 3, 2, 1, 0, 1, 2]
     assert module._to_and_fro(1, 3) == [0, 0, 0]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from loquent.data.findings import Finding
-from loquent.prepare.report import print_clip, print_findings
+from loquent.prepare.report import Bars, print_clip, print_findings
 from loquent.testing import make_tiny_clip
 
 
@@ -32,3 +32,16 @@ def test_what_was_done_about_a_late_sound_is_told(
     clip = make_tiny_clip(tmp_path)
     print_clip(replace(clip, info=replace(clip.info, sound_offset_s=offset_s, sound_offset_confidence=confidence)))
     assert told in capsys.readouterr().out
+
+
+def test_steps_of_an_earlier_run_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Bars() as bars:
+        bars.plan([1.0, 1.0, 1.0])
+        for number, skipped in enumerate((True, True, False), start=1):
+            bars.start("Doing", number)
+            bars.finish("do", number, skipped=skipped)
+    clip = make_tiny_clip(tmp_path)
+    print_clip(clip, bars.n_kept)
+    assert "2 steps of an earlier run were kept." in capsys.readouterr().out
+    print_clip(clip)
+    assert "kept" not in capsys.readouterr().out

@@ -171,7 +171,7 @@ def test_the_paper_preset_runs_with_sound_as_condition(clip: Clip, tmp_path: Pat
 
 @pytest.mark.parametrize("stop_after", [5, 14, 23])
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(
-    clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
+    clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], stop_after: int
 ) -> None:
     preset = small(QUICK, 9)
     whole = train(clip, tmp_path / "whole.portrait", preset, seed=3)
@@ -190,7 +190,9 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
         with pytest.raises(KeyboardInterrupt):
             train(clip, tmp_path / "cut.portrait", preset, seed=3)
     assert not (tmp_path / "cut.portrait").exists()
+    assert capsys.readouterr().out.count("Training for 27 steps") == 2
     resumed = train(clip, tmp_path / "cut.portrait", preset, seed=3)
+    assert "Going on with a training for 27 steps" in capsys.readouterr().out
     for name, value in whole.head.state_dict().items():
         assert torch.allclose(resumed.head.state_dict()[name], value, atol=2e-5), name
     for name, value in whole.torso.state_dict().items():
@@ -316,6 +318,7 @@ def test_a_finished_run_is_not_repeated(
     assert f"{out} is finished already. Delete {out}.run to train it again." in capsys.readouterr().out
     with pytest.raises(KeyboardInterrupt):
         train(clip, out, small(QUICK, 2), seed=1)
+    assert f"{out} stays as it is until then." in capsys.readouterr().out
     (tmp_path / "x.portrait.run" / "run.json").write_bytes(facts)
     make_random_portrait(clip).save(out)  # not what the run wrote
     with pytest.raises(KeyboardInterrupt):

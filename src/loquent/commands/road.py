@@ -75,7 +75,7 @@ def prepare(
 
     with Bars() as bars:
         clip = prepare_clip(video, out, config, bars)
-    print_clip(clip)
+    print_clip(clip, bars.n_kept)
     return 0
 
 
@@ -121,6 +121,7 @@ def train(
     if (note := few_steps_note(made)) is not None:
         print(note)
     print(f"Make it speak: loquent render {out} SPEECH.wav --out film.mp4")
+    print(f"Measure it on frames it never saw: loquent evaluate {out} {clip}")
     return 0
 
 

@@ -218,7 +218,7 @@ def _notes(portrait: Portrait, clip: Clip, source: LipSource, n_frames: int) -> 
         )
     elif n_frames < lip_sync.LEAST_FRAMES:
         least = lip_sync.LEAST_FRAMES
-        yield f"Fewer than {least} frames ({n_frames}) cannot show whether lips move along: such lines stay empty."
+        yield f"Fewer than {least} frames ({n_frames}) cannot show whether lips move along: such lines are left out."
     if source == "tracked landmarks":
         yield (
             "The lips were moved by landmarks tracked on the very frames they are compared with, not by sound: the lip "

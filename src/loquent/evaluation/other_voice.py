@@ -31,7 +31,7 @@ from loquent.evaluation.phone_sheet import Moment, Shown, choose_moments, draw_m
 from loquent.evaluation.scores import Figures, ms_per_frame
 from loquent.evaluation.silence import silent_frames
 from loquent.evaluation.syncnet import sync_score
-from loquent.evaluation.visemes import LipRange
+from loquent.evaluation.visemes import LEAST_PHONES, LipRange
 from loquent.face.landmarks import LandmarkTrack, detect_all
 from loquent.face.lips import lip_opening
 from loquent.geometry.cameras import Camera
@@ -41,6 +41,7 @@ from loquent.media.probe import probe
 from loquent.media.rates import FPS, SAMPLE_RATE_HZ
 from loquent.media.video import read_frames
 from loquent.portrait import Portrait
+from loquent.speech.articulation import CLOSE_VOWELS, OPEN_VOWELS
 from loquent.speech.kinds import extract, speech_kind
 from loquent.speech.phones import Phones, hear_phones, read_phones
 from loquent.speech.posteriors import PHONETIC_KINDS
@@ -345,5 +346,9 @@ def _notes(portrait: Portrait, clip: Clip, spoken: Phones) -> Iterator[str]:
             yield "This portrait listens to the same encoder, so what the encoder mistakes does not count against it."
     else:
         yield f"The phones of the row {PERSON!r} are those that the phonetic encoder hears in the clip's own sound."
+    judged = {"bilabials": {"bilabial"}, "open vowels": OPEN_VOWELS, "close vowels": CLOSE_VOWELS}
+    counts = {name: sum(item.name in kind for item in spoken.segments) for name, kind in judged.items()}
+    if few := [f"{name}: {count}" for name, count in counts.items() if count < LEAST_PHONES]:
+        yield f"Too few in this sound to be judged, which takes {LEAST_PHONES} of each ({', '.join(few)})."
     if spoken.unknown:
         yield f"Phones of {spoken.source} that are neither IPA nor ARPAbet were left out: {', '.join(spoken.unknown)}."

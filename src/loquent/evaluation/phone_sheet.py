@@ -15,7 +15,7 @@ from loquent.speech.phones import Phones, Segment
 _CURVE_PX, _CURVE_TOP = 90, 1.4
 """Height of a line of the curve, and the relative opening at its upper edge."""
 _CURVE_FRAMES = 375
-"""Frames on one line of the curve: 15 s."""
+"""Most frames on one line of the curve: 15 s."""
 _SILENCE_TINT, _CLOSURE_TINT, _CURVE_INK = (222, 222, 222), (250, 190, 170), (20, 70, 160)
 
 
@@ -91,10 +91,11 @@ def _curve(
 ) -> np.ndarray:
     """One line of the curve, from frame `first` on; closures are red, silence is grey, the lines are rest and wide."""
     strip = np.full((_CURVE_PX + GAP_PX, width, 3), PAPER, np.uint8)
-    across = (width - LABEL_PX) / _CURVE_FRAMES
+    shown = min(_CURVE_FRAMES, len(opening))  # a shorter film fills the line
+    across = (width - LABEL_PX) / shown
 
     def column(frame: int | float) -> int:
-        return LABEL_PX + round(min(max(frame - first, 0), _CURVE_FRAMES) * across)
+        return LABEL_PX + round(min(max(frame - first, 0), shown) * across)
 
     def row(value: float) -> int:
         return round(_CURVE_PX * (1 - min(max(value + 0.2, 0) / (_CURVE_TOP + 0.2), 1)))
@@ -110,7 +111,7 @@ def _curve(
         if np.isfinite(opening[k - 1 : k + 1]).all():
             before, now = ((column(j), row(float(opening[j]))) for j in (k - 1, k))
             cv2.line(strip, before, now, _CURVE_INK, 1, cv2.LINE_AA)
-    write(strip, f"lips {first / fps:.0f} s", (6, _CURVE_PX // 2))
+    write(strip, f"lips, {first / fps:.0f} s on", (6, _CURVE_PX // 2))
     return strip
 
 

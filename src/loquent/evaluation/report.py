@@ -111,21 +111,6 @@ _DRIVEN_LINES: tuple[tuple[str, Callable[[AnyRow], str]], ...] = (
     ("faces not found", _plain("n_faces_missed", "d")),
     ("ms per frame", _plain("ms_per_frame", ".0f")),
 )
-_OPTIONAL = {
-    "LPIPS (alex)",
-    "LPIPS (vgg)",
-    "FID",
-    "Sync confidence",
-    "Sync distance",
-    "AUE (OpenFace)",
-    "blendshape error",
-    "lip correlation with the speaker",
-    "  speaker: unrelated lips below",
-    "  speaker: largest at lag (frames)",
-    "  speaker: correlation there",
-    "LMD to the speaker (% of eye distance)",
-}
-"""Lines that are left out when no row has a figure."""
 _LIPS_COME: dict[LipSource, str] = {
     "sound": "come from the sound",
     "tracked landmarks": "follow the clip's own landmarks of these frames",
@@ -144,6 +129,7 @@ def print_evaluation(evaluation: Evaluation, *, stream: TextIO | None = None) ->
     by = "" if evaluation.lips_from == "sound" else f", LIPS MOVED BY {evaluation.lips_from.upper()}, NOT BY SOUND"
     console.print(f"{evaluation.clip}: {evaluation.n_held_out} held-out frames{by}", markup=False)
     console.print(_table(rows, _LINES))
+    _print_notes(console, evaluation.notes)
     console.print(
         f"{evaluation.fps:.3g} frames/s ({evaluation.fps_setting}, {evaluation.width}x{evaluation.height}) on "
         f"{evaluation.device}, {evaluation.n_threads} threads. Portrait file {evaluation.file_mib:.2f} MiB; "
@@ -155,7 +141,7 @@ def print_evaluation(evaluation: Evaluation, *, stream: TextIO | None = None) ->
         f"frames. Pose, blinks and brows are the clip's, the lips {_LIPS_COME[evaluation.lips_from]}. {_MEANINGS}"
     )
     console.print(PAPERS_NOTE)
-    _print_notes(console, evaluation.notes, evaluation.missing)
+    _print_missing(console, evaluation.missing)
 
 
 def print_score(score: Score, *, stream: TextIO | None = None) -> None:
@@ -165,8 +151,9 @@ def print_score(score: Score, *, stream: TextIO | None = None) -> None:
         f"{score.video} against {score.against}: {score.n_frames} frames, {score.width}x{score.height}", markup=False
     )
     console.print(_table(score.rows, _LINES))
+    _print_notes(console, score.notes)
     console.print(f"{_MEANINGS} Head and background are told apart by MediaPipe on the real frames.")
-    _print_notes(console, score.notes, score.missing)
+    _print_missing(console, score.missing)
 
 
 def print_other_voice(figures: OtherVoice, *, stream: TextIO | None = None) -> None:
@@ -176,6 +163,7 @@ def print_other_voice(figures: OtherVoice, *, stream: TextIO | None = None) -> N
         f"{figures.clip} driven by {figures.sound} ({figures.seconds:.1f} s), phones: {figures.phones}", markup=False
     )
     console.print(_table(figures.rows, _DRIVEN_LINES))
+    _print_notes(console, figures.notes)
     console.print(
         "person: the clip's real frames and own sound, the best to expect; speaker: the film that came with the sound; head, "
         "full: the portrait driven by the sound; shuffled: by the same sound in another order. Openings are in the person's "
@@ -186,7 +174,7 @@ def print_other_voice(figures: OtherVoice, *, stream: TextIO | None = None) -> N
     console.print(
         f"Rendered at {figures.width}x{figures.height} on {figures.device}, {figures.n_threads} threads, at the clip's poses."
     )
-    _print_notes(console, figures.notes, figures.missing)
+    _print_missing(console, figures.missing)
 
 
 def write_report(path: Path, figures: Figures[Any]) -> None:
@@ -195,20 +183,24 @@ def write_report(path: Path, figures: Figures[Any]) -> None:
 
 
 def _table(rows: Sequence[AnyRow], lines: Sequence[tuple[str, Callable[[AnyRow], str]]]) -> Table:
+    """Figures down, rows across; a line that no row has a figure for is left out."""
     table = Table(box=None, pad_edge=False)
     table.add_column("")
     for row in rows:
         table.add_column(Text(row.name), justify="right")
     for label, show in lines:
         cells = [show(row) for row in rows]
-        if label not in _OPTIONAL or set(cells) != {"–"}:
+        if set(cells) != {"–"}:
             table.add_row(label, *cells)
     return table
 
 
-def _print_notes(console: Console, notes: Sequence[str], missing: Mapping[str, str]) -> None:
+def _print_notes(console: Console, notes: Sequence[str]) -> None:
     for note in notes:
         console.print(f"Note: {note}", markup=False)
+
+
+def _print_missing(console: Console, missing: Mapping[str, str]) -> None:
     for metric, reason in missing.items():
         # Not wrapped by us, so that an address can be copied.
         console.print(f"Not measured: {metric}; {reason}.", markup=False, soft_wrap=True)

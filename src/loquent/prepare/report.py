@@ -26,6 +26,8 @@ class Bars:
         self._step: Progress | None = None
         self._ends: list[float] = [0.0]  # share of the whole that is done after each step
         self._number = 0
+        self.n_kept = 0
+        """Steps that an earlier run had done."""
 
     def __enter__(self) -> "Bars":
         return self
@@ -56,6 +58,7 @@ class Bars:
     def finish(self, step: str, number: int, *, skipped: bool) -> None:
         """It is done, or was done before."""
         assert self._step is not None
+        self.n_kept += skipped
         self._step.__exit__(None, None, None)
         self._step = None
         self._show_whole(1.0)
@@ -82,14 +85,16 @@ def print_findings(findings: Sequence[Finding], *, only_doubts: bool = False) ->
             console.print(Padding(Text(meaning), (0, 0, 0, 26)), style="dim" if finding.verdict == "go" else "")
 
 
-def print_clip(clip: Clip) -> None:
-    """Say what a clip folder holds and what is doubtful about it."""
+def print_clip(clip: Clip, n_kept: int = 0) -> None:
+    """Say what a clip folder holds and what is doubtful about it, and how many steps of an earlier run were kept."""
     info = clip.info
     print_findings(info.findings, only_doubts=True)
     print(
         f"{clip.folder}: {clip.n_frames} of {info.n_source_frames} frames usable at {info.width}x{info.height}, "
         f"{info.n_train} of them for training; {_lag(info)}. Look at {clip.folder / 'preview.jpg'}."
     )
+    if n_kept:
+        print(f"{n_kept} steps of an earlier run were kept.")
 
 
 def _lag(info: ClipInfo) -> str:

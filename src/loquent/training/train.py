@@ -152,6 +152,7 @@ class _Run:
     def finish(self) -> Portrait:
         """Everything from here to the portrait file."""
         self._claim_folder()
+        print(self._opening(), flush=True)
         torch.manual_seed(self.seed)
         if self.preset.condition == "expression":
             self.lips = self._fit_lips()
@@ -169,6 +170,16 @@ class _Run:
         (self.folder / CHECKPOINT).unlink(missing_ok=True)
         (self.folder / HEAD_DONE).unlink(missing_ok=True)
         return portrait
+
+    def _opening(self) -> str:
+        """What is going to be done, in one line."""
+        steps = sum(stage.steps for stage in self.preset.head) + (self.preset.torso.steps if self.preset.torso else 0)
+        length = f"{self.preset.minutes:g} minutes" if self.preset.minutes > 0 else f"{steps} steps"
+        what = f"for {length} on {len(self.frames)} frames of {self.clip.folder}, on {device_name(self.device)}"
+        if self._is_unfinished():
+            return f"Going on with a training {what}."
+        replaced = f"; {self.out} stays as it is until then" if self.out.exists() else ""
+        return f"Training {what}{replaced}."
 
     def is_finished(self) -> bool:
         """Whether this very run wrote the portrait that is there."""

@@ -1,0 +1,8 @@
+"""`python -m loquent` is `loquent`."""
+
+import sys
+
+from loquent.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
