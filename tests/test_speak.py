@@ -190,6 +190,33 @@ def test_still_is_the_films_frame(
     assert names(tmp_path) == ["a.png"]
 
 
+@pytest.mark.parametrize(("seconds", "n_frames"), [(0.01, 1), (0.28, 7), (0.29, 8), (99.0, 33)])
+def test_a_film_can_be_only_its_beginning(
+    portrait: Portrait, sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, n_frames: int
+) -> None:
+    shown: list[np.ndarray] = []
+    write = VideoWriter.write
+    monkeypatch.setattr(VideoWriter, "write", lambda self, image: (shown.append(image), write(self, image)))
+    assert speak(portrait, sound, tmp_path / "start.mp4", seconds=seconds) == n_frames
+    beginning, shown[:] = np.stack(shown), []
+    speak(portrait, sound, tmp_path / "whole.mp4")
+    assert np.array_equal(beginning, np.stack(shown[:n_frames]))
+    assert len(frames(tmp_path / "start.mp4")) == n_frames
+    assert probe(tmp_path / "start.mp4").duration_s == pytest.approx(n_frames / 25, abs=0.04)
+    heard, said = read_waveform(tmp_path / "start.mp4"), read_waveform(sound)
+    assert abs(len(heard) - min(len(said), n_frames * RATE_HZ // 25)) <= RATE_HZ // 25 + 1024
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_beginning_that_cannot_be_is_refused(portrait: Portrait, sound: Path, tmp_path: Path, seconds: float) -> None:
+    with pytest.raises(InputError, match="--seconds must be more than 0"):
+        speak(portrait, sound, tmp_path / "no.mp4", seconds=seconds)
+    portrait.save(tmp_path / "me.portrait")
+    words = ["render", str(tmp_path / "me.portrait"), str(sound), "--out", str(tmp_path / "no.png"), "--still", "1"]
+    assert main([*words, "--seconds", "1"]) == 2
+    assert names(tmp_path) == ["me.portrait"]
+
+
 def test_still_names_the_frame_that_begins_then(
     portrait: Portrait, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

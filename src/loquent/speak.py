@@ -34,6 +34,7 @@ def speak(
     size: int | None = None,
     background: str | None = None,
     mouth_gain: float = 1.0,
+    seconds: float | None = None,
     seed: int = 0,
 ) -> int:
     """Write a film of the portrait speaking `sound`, with that sound; returns its number of frames.
@@ -46,14 +47,18 @@ def speak(
         size: rows of the film; nothing = the clip's.
         background: a picture file, whose middle fills the film, a colour name or ``#rrggbb``; nothing = the clip's own plate.
         mouth_gain: scales the predicted lip motion, see `Portrait.conditions`.
+        seconds: only the film's beginning, this long; nothing = all of it.
         seed: of the path through the clip's motion.
 
     Raises:
-        InputError: a file cannot be used, `out` is one of them, or see `Portrait.check_mouth_gain`.
+        InputError: a file cannot be used, `out` is one of them, `seconds` is not positive, or see
+            `Portrait.check_mouth_gain`.
         OutputError: the film cannot be written.
     """
     if out.suffix.lower() not in (".mp4", ".mov"):
         raise InputError(f"--out must end in .mp4 or .mov, but is {out}. For a single picture add --still SECONDS.")
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise InputError(f"--seconds must be more than 0, but is {seconds}.")
     check_file_place(out, sound, motion, None if background is None else Path(background))
     portrait.check_mouth_gain(mouth_gain)
     camera = portrait.camera if size is None else portrait.camera.with_rows(size)
@@ -61,14 +66,15 @@ def speak(
     n_frames = math.ceil(features.shape[0] / STEPS_PER_FRAME)
     path = _motion(portrait, motion, n_frames, seed)
     plate = _plate(portrait, camera, background)
+    n_wanted = n_frames if seconds is None else min(n_frames, math.ceil(round(seconds * FPS, 6)))
     with (
         VideoWriter(out, height=camera.height, width=camera.width, fps=FPS, sound=sound) as writer,
-        Progress("Rendering", n_frames, unit="frame") as bar,
+        Progress("Rendering", n_wanted, unit="frame") as bar,
     ):
-        for image in _frames(portrait, features, path, camera, plate, range(n_frames), mouth_gain):
+        for image in _frames(portrait, features, path, camera, plate, range(n_wanted), mouth_gain):
             writer.write(image)
             bar.advance()
-    return n_frames
+    return n_wanted
 
 
 def speak_still(

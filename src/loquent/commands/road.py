@@ -134,6 +134,7 @@ def render(
     size: MaybeCount = None,
     background: MaybeText = None,
     still: MaybeNumber = None,
+    seconds: MaybeNumber = None,
     mouth_gain: float = 1.0,
     seed: int = 0,
     device: str = "cpu",
@@ -150,6 +151,7 @@ def render(
         size: rows of the film; nothing = as trained.
         background: a picture file, whose middle fills the film, white, black, green, or #rrggbb; nothing = the clip's own.
         still: write only the picture at this second.
+        seconds: write only this much of the film's beginning; nothing = all of it.
         mouth_gain: move the lips more (above 1, up to 3) or less (below 1; 0 = not at all) than predicted; they close in
             pauses and on p, b and m all the same.
         seed: another number gives another path through the clip's head motion.
@@ -159,6 +161,8 @@ def render(
     from loquent.speak import speak, speak_still
 
     check_seed(seed)
+    if still is not None and seconds is not None:
+        raise InputError("--still writes one picture, --seconds a film: give one of them.")
     person = Portrait.load(portrait, device)
     if still is not None:
         speak_still(
@@ -181,6 +185,7 @@ def render(
             size=size,
             background=background,
             mouth_gain=mouth_gain,
+            seconds=seconds,
             seed=seed,
         )
     print(f"Wrote {out}.")
